@@ -1,0 +1,52 @@
+#![doc = include_str!("README.md")]
+#![warn(missing_docs)]
+#![warn(clippy::arithmetic_side_effects)]
+
+//! ## Glossary
+//!
+//! One word per concept, in code, API, documentation and user interface:
+//!
+//! | word | meaning |
+//! |---|---|
+//! | *usage* | what was consumed |
+//! | *cost* | priced usage |
+//! | *charge* | one line of what a provider says was billed or metered |
+//! | *account* | the provider's account that charges belong to, never our connection to it |
+//! | *feed* | one stream of a connector (`costs`, `usage.completions`), with a watermark of its own |
+//! | *source* | where charges came from: a connection, or files |
+//! | *pull* | one reading of a feed over a window |
+//! | *generation* | the order in which pulls and files were committed; the newest counts |
+//! | *coverage* | the days that a source has spoken about, charges or none |
+//! | *restatement* | a provider's correction of days it had reported before |
+
+pub mod audit;
+pub mod charge;
+pub mod clock;
+pub mod connection;
+pub mod descriptor;
+pub mod file;
+pub mod fixed;
+pub mod ids;
+pub mod money;
+pub mod names;
+pub mod organization;
+pub mod quantity;
+pub mod secret;
+pub mod time;
+pub mod usage;
+
+pub use audit::{AuditEntry, AuditEvent};
+pub use charge::{Charge, ChargeCategory};
+pub use clock::Clock;
+pub use connection::{Connection, ConnectionError, ConnectionStatus};
+pub use descriptor::{AuthField, ConnectorDescriptor, FormatDescriptor, Reports};
+pub use file::{FileError, FileState, FileTotal, UploadedFile};
+pub use fixed::{AmountError, Rounded};
+pub use ids::{BatchId, ConnectionId, FileId, IdError, KeyId, OrganizationId, SyncId};
+pub use money::{Currency, Money};
+pub use names::{Account, Feed, NameError, ProviderId, Service};
+pub use organization::{ApiKey, Organization, Scope};
+pub use quantity::{Quantity, Unit};
+pub use secret::Secret;
+pub use time::{Granularity, Window, Zone};
+pub use usage::Usage;
