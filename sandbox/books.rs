@@ -1,7 +1,7 @@
 //! The truth: what the organization used and what it cost, without HTTP, pages or groups.
 //!
-//! A client that read everything must arrive at these numbers to the last digit. Costs are as the provider
-//! tells them at this moment (late ones are missing here too); quantities come from usage.
+//! A client that read everything must arrive at these numbers to the last digit. Costs are as the
+//! provider tells them at this moment (late ones are missing here too); quantities come from usage.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
 //! `GET /v1/organization/costs`: what was billed, by day.
 //!
-//! See <https://platform.openai.com/docs/api-reference/usage/costs>. Amounts are JSON numbers in dollars with
-//! many digits, and with an exponent where they are tiny, as the real ones are; each is the exact sum of
-//! whole femtodollars. A line item is `model, meter`, or a bare name where no model is concerned.
+//! See <https://platform.openai.com/docs/api-reference/usage/costs>. Amounts are JSON numbers in
+//! dollars with many digits, and with an exponent where they are tiny, as the real ones are; each
+//! is the exact sum of whole femtodollars. A line item is `model, meter`, or a bare name where no
+//! model is concerned.
 
 use std::collections::{BTreeMap, BTreeSet};
 

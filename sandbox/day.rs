@@ -1,8 +1,8 @@
 //! One day's use, and how it is spread over the day.
 //!
-//! A count at some second is a whole-number share of the day's total, and a span holds the difference of the
-//! counts at its two ends. So any cutting of a day adds up to exactly the day, whatever the widths: hours, odd
-//! seconds, or the half day that an unaligned window begins with.
+//! A count at some second is a whole-number share of the day's total, and a span holds the
+//! difference of the counts at its two ends. So any cutting of a day adds up to exactly the day,
+//! whatever the widths: hours, odd seconds, or the half day that an unaligned window begins with.
 
 /// Seconds of a UTC day, as Unix time counts them.
 pub(crate) const DAY_SECONDS: u32 = 86_400;

@@ -1,9 +1,9 @@
 //! Refusals in the shape and, where they are public, the words of the real API.
 //!
 //! The body is `{"error": {"message", "type", "param", "code"}}`
-//! (<https://platform.openai.com/docs/guides/error-codes>). Not every message of the admin endpoints is
-//! published: those of `limit`, of a wrong key and of a missing scope are quoted from reports of users, the
-//! others are alike in form.
+//! (<https://platform.openai.com/docs/guides/error-codes>). Not every message of the admin
+//! endpoints is published: those of `limit`, of a wrong key and of a missing scope are quoted from
+//! reports of users, the others are alike in form.
 
 use axum::{
     Json,
@@ -80,7 +80,9 @@ impl Refusal {
         Refusal { code, ..Refusal::new(StatusCode::UNAUTHORIZED, message) }
     }
 
-    /// 403 for a project's key, which may call models and nothing here.
+    /// 403 for a project's key, which may call models and nothing here. Some users report that
+    /// `error` was a bare string instead of an object; a fault with a body of its own can play
+    /// that.
     pub(crate) fn missing_scope(scope: &str) -> Refusal {
         let message = format!(
             "You have insufficient permissions for this operation. Missing scopes: {scope}. Check \

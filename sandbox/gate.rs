@@ -1,4 +1,5 @@
-//! What stands before every `/v1` endpoint: the key, failures on demand, the rate limit, and common headers.
+//! What stands before every `/v1` endpoint: the key, failures on demand, the rate limit, and common
+//! headers.
 
 use axum::{
     extract::{OriginalUri, Request, State},

@@ -1,8 +1,9 @@
 //! The models that the sandbox's organization uses, and what it pays for them.
 //!
-//! Names and list prices are those that OpenAI publishes (<https://openai.com/api/pricing>). The organization
-//! buys at a small discount, so that amounts use all fifteen decimals, as real ones do. Rates are whole
-//! femtodollars (10⁻¹⁵ USD) for one token or one call: every cost is an exact integer.
+//! Names and list prices are those that OpenAI publishes (<https://openai.com/api/pricing>). The
+//! organization buys at a small discount, so that amounts use all fifteen decimals, as real ones
+//! do. Rates are whole femtodollars (10⁻¹⁵ USD) for one token or one call: every cost is an exact
+//! integer.
 
 /// One 47th off the list price; a prime, so that hardly any rate ends in zeros.
 const DISCOUNT: i128 = 47;

@@ -1,8 +1,8 @@
 //! Who is in the sandbox's organization: projects, API keys and their owners.
 //!
-//! Four projects, of which one was a pilot that was archived on the day its successor began. Among the keys
-//! are one whose owner has left, one that was deleted after it had cost money, and one that was never used:
-//! the cases in which a cost names a key that a plain listing does not show.
+//! Four projects, of which one was a pilot that was archived on the day its successor began. Among
+//! the keys are one whose owner has left, one that was deleted after it had cost money, and one
+//! that was never used: the cases in which a cost names a key that a plain listing does not show.
 
 use crate::random::{Purpose, Stream};
 

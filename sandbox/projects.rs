@@ -1,8 +1,8 @@
 //! `GET /v1/organization/projects` and the API keys of one project: the names behind the ids.
 //!
-//! See <https://platform.openai.com/docs/api-reference/projects>. Archived projects are listed only when asked
-//! for, keys of people who left only with `owner_project_access=any` or `inactive`, deleted keys never; costs
-//! name them all.
+//! See <https://platform.openai.com/docs/api-reference/projects>. Archived projects are listed only
+//! when asked for, keys of people who left only with `owner_project_access=any` or `inactive`,
+//! deleted keys never; costs name them all.
 
 use axum::{
     Json,

@@ -1,9 +1,10 @@
-//! What a caller asked for: query parameters, the window cut into buckets, and the cursor between pages.
+//! What a caller asked for: query parameters, the window cut into buckets, and the cursor between
+//! pages.
 //!
-//! Arrays come as `group_by=a&group_by=b` (the published specification) or `group_by[]=a` (what the official
-//! SDK sends), never as a comma list. Unknown parameters and values are refused, so that a client's mistake
-//! shows here rather than as a wrong number. A bucket never leaves its UTC day, and the first and last are
-//! partial where the window is not aligned.
+//! Arrays come as `group_by=a&group_by=b` (the published specification) or `group_by[]=a` (what the
+//! official SDK sends), never as a comma list. Unknown parameters and values are refused, so that a
+//! client's mistake shows here rather than as a wrong number. A bucket never leaves its UTC day,
+//! and the first and last are partial where the window is not aligned.
 
 use std::collections::BTreeSet;
 
@@ -190,8 +191,9 @@ fn width_of(parameters: &Parameters, widths: &[Width]) -> Result<Width, Refusal>
     })
 }
 
-/// Left out, the end is now: the midnight that begins `today`. An end in the future reaches as far as the
-/// end of `today`, whose buckets are empty: a client's own clock may be some hours into the day.
+/// Left out, the end is now: the midnight that begins `today`. An end in the future reaches as far
+/// as the end of `today`, whose buckets are empty: a client's own clock may be some hours into the
+/// day.
 fn end_of(asked: Option<i64>, world: &World) -> i64 {
     let tomorrow = world.today.tomorrow().unwrap_or(world.today);
     match asked {
@@ -209,7 +211,8 @@ fn bucket_at(start: i64, window_end: i64, width: i64) -> Bucket {
     Bucket { start, end, day, start_second: within(start), end_second: within(end) }
 }
 
-/// A cursor looks like the real ones: 20 bytes in padded base64, of which the last eight are the next start.
+/// A cursor looks like the real ones: 20 bytes in padded base64, of which the last eight are the
+/// next start.
 fn write_cursor(next_start: i64, end: i64, fingerprint: u32) -> String {
     let mut bytes = Vec::with_capacity(20);
     bytes.extend(end.to_be_bytes());
@@ -242,7 +245,8 @@ mod tests {
 
     #[test]
     fn unaligned_windows_have_partial_first_and_last_buckets() {
-        // The real API was seen to do so: https://cookbook.openai.com/examples/completions_usage_api
+        // The real API was seen to do so:
+        // https://cookbook.openai.com/examples/completions_usage_api
         let first = bucket_at(1_736_616_660, 1_739_208_663, DAY);
         assert_eq!((first.start, first.end), (1_736_616_660, 1_736_640_000));
         assert_eq!((first.start_second, first.end_second), (63_060, 86_400));

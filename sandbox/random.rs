@@ -1,8 +1,8 @@
 //! A small deterministic source of numbers: SplitMix64, keyed by what the numbers are for.
 //!
-//! Each use names its own key (seed, day, workload…), so no number depends on how many others were drawn
-//! before it, and one day can be drawn again without touching its neighbours.
-//! The mixer is the public-domain one of <https://prng.di.unimi.it/splitmix64.c>.
+//! Each use names its own key (seed, day, workload…), so no number depends on how many others were
+//! drawn before it, and one day can be drawn again without touching its neighbours. The mixer is
+//! the public-domain one of <https://prng.di.unimi.it/splitmix64.c>.
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -34,7 +34,8 @@ impl Stream {
         mix(self.0)
     }
 
-    /// A number from `least` to `most`, both included. The bias of the remainder does not matter here.
+    /// A number from `least` to `most`, both included. The bias of the remainder does not matter
+    /// here.
     pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.next() % (most - least + 1)
     }

@@ -36,16 +36,16 @@ pub struct SandboxOptions {
     pub seed: u64,
     /// The current day, UTC; data end with the day before.
     pub today: Date,
-    /// How many days there are data of, back from `today`. With the default of 430, every sandbox has all
-    /// its peculiar days and a project that began at least a month ago.
+    /// How many days there are data of, back from `today`. With the default of 430, every sandbox
+    /// has all its peculiar days and a project that began at least a month ago.
     pub history_days: u32,
     /// Which requests are refused with 429; `None` for none.
     pub throttle: Option<Throttle>,
-    /// Whether the last two hours of a day are missing from its costs until one more day has passed: an
-    /// ordinary restatement.
+    /// Whether the last two hours of a day are missing from its costs until one more day has
+    /// passed: an ordinary restatement.
     pub bills_late: bool,
-    /// Refuses costs by `api_key_id` for windows that begin before this day, as the real API was reported to
-    /// do (<https://github.com/langwatch/langwatch/issues/7579>).
+    /// Refuses costs by `api_key_id` for windows that begin before this day, as the real API was
+    /// reported to do (<https://github.com/langwatch/langwatch/issues/7579>).
     pub costs_by_key_since: Option<Date>,
 }
 
@@ -164,8 +164,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Changes the numbers of one day, and of no other. The same `seed` gives the same numbers again; without
-    /// one, every call gives new ones.
+    /// Changes the numbers of one day, and of no other. The same `seed` gives the same numbers
+    /// again; without one, every call gives new ones.
     ///
     /// # Errors
     /// [`DayError::NoData`] for a day outside the data.

@@ -1,8 +1,9 @@
 //! `GET /v1/organization/usage/{kind}`: what was consumed, by day, hour or minute.
 //!
-//! See <https://platform.openai.com/docs/api-reference/usage>. Completions and web searches have data; of the
-//! other kinds the organization uses nothing, so their buckets are empty. `input_tokens` includes the cached
-//! ones. A grouping field is null unless the request groups by it.
+//! See <https://platform.openai.com/docs/api-reference/usage>. Completions and web searches have
+//! data; of the other kinds the organization uses nothing, so their buckets are empty.
+//! `input_tokens` includes the cached ones. A grouping field is null unless the request groups by
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,9 @@
 //! The data: what the organization used on each day, drawn from the seed, the day and nothing else.
 //!
-//! Weekdays are busier than weekends, use grows slowly, and each quarter has a day on which a retry loop ran
-//! wild, a day on which nothing ran at all, and a day with a small credit. All of it hangs on the calendar, not
-//! on `today`, so moving the clock or starting again tomorrow changes no past day. A restated day is drawn
-//! anew with a salt; no other day notices.
+//! Weekdays are busier than weekends, use grows slowly, and each quarter has a day on which a retry
+//! loop ran wild, a day on which nothing ran at all, and a day with a small credit. All of it hangs
+//! on the calendar, not on `today`, so moving the clock or starting again tomorrow changes no past
+//! day. A restated day is drawn anew with a salt; no other day notices.
 
 use std::collections::BTreeMap;
 
@@ -158,13 +158,15 @@ impl World {
         (offset == credited).then(|| -i128::from(femtos))
     }
 
-    /// Draws a day anew. The same salt gives the same numbers again; `None` takes the next unused one.
+    /// Draws a day anew. The same salt gives the same numbers again; `None` takes the next unused
+    /// one.
     pub(crate) fn restate(&mut self, day: Date, salt: Option<u64>) {
         let next = self.restated.get(&day).map_or(1, |last| last.wrapping_add(1));
         self.restated.insert(day, salt.unwrap_or(next));
     }
 
-    /// The day on which the support copilot replaced the pilot: a 1 March, at least a month into the history.
+    /// The day on which the support copilot replaced the pilot: a 1 March, at least a month into
+    /// the history.
     pub(crate) fn changeover(&self) -> Date {
         let earliest = self.first_day.checked_add(30.days()).unwrap_or(self.first_day);
         let march = Date::new(earliest.year(), 3, 1).expect("every year has a March");
@@ -193,9 +195,13 @@ impl World {
         let key = [is_restated, salt, day_number(day), index];
         let mut stream = Stream::keyed(self.seed, Purpose::Workload, &key);
         let growth = 1_000 + (day_number(day).saturating_sub(day_number(GROWTH_EPOCH))).min(3_000);
-        let weekend = day.weekday().to_monday_zero_offset() >= 5;
-        let week = if weekend { workload.weekend_permille } else { 1_000 };
-        let spike = if workload.key == org::CHAT && self.is_spike(day) { SPIKE_FACTOR } else { 1 };
+        let is_weekend = day.weekday().to_monday_zero_offset() >= 5;
+        let (week, spike) = match (workload.key == org::CHAT && self.is_spike(day), is_weekend) {
+            // A retry loop keeps no office hours.
+            (true, _) => (1_000, SPIKE_FACTOR),
+            (false, true) => (workload.weekend_permille, 1),
+            (false, false) => (1_000, 1),
+        };
         let jitter = stream.between(760, 1_240);
         let requests = workload.requests * growth * week * spike * jitter / 1_000_000_000;
         // A request is never quite like another; neither are their averages on two days.
