@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod organizations;
 pub mod schedule;
 pub mod secrets;
+pub mod sqlite;
 pub mod syncs;
 
 pub use api_keys::ApiKeys;
