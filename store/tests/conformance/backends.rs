@@ -1,0 +1,94 @@
+//! The stores that the cases run on, and how each makes a fresh one.
+//!
+//! To add one: implement [`Backend`] and name it in [`all`].
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use store::Store;
+
+use crate::Failure;
+
+/// Whether a backend's trials can run here.
+pub(crate) enum Availability {
+    /// Yes.
+    Ready,
+    /// No: its trials are shown as ignored.
+    Missing,
+    /// No, though they must: its trials fail with this reason.
+    Required(&'static str),
+}
+
+/// A kind of store.
+#[async_trait::async_trait]
+pub(crate) trait Backend: Send + Sync {
+    /// First part of the trials' names.
+    fn name(&self) -> &'static str;
+
+    /// Whether its trials can run.
+    fn availability(&self) -> Availability;
+
+    /// A store with nothing in it, shared with no other trial.
+    async fn fresh(&self) -> Result<Fresh, Failure>;
+}
+
+/// A fresh store, and how to leave nothing of it behind.
+pub(crate) struct Fresh {
+    pub(crate) store: Arc<dyn Store>,
+    clean_up: CleanUp,
+}
+
+type CleanUp =
+    Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>> + Send>;
+
+impl Fresh {
+    /// A store that `clean_up` removes when its trial is over.
+    pub(crate) fn new<F>(
+        store: Arc<dyn Store>,
+        clean_up: impl FnOnce() -> F + Send + 'static,
+    ) -> Fresh
+    where
+        F: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        Fresh { store, clean_up: Box::new(move || Box::pin(clean_up())) }
+    }
+
+    /// Ends the store and removes what it kept.
+    pub(crate) async fn discard(self) -> Result<(), Failure> {
+        drop(self.store);
+        (self.clean_up)().await
+    }
+}
+
+/// All backends.
+pub(crate) fn all() -> Vec<Arc<dyn Backend>> {
+    vec![Arc::new(Mongo { uri: setting("OUTLAY_TEST_MONGODB_URI") })]
+}
+
+/// MongoDB, on the server that `OUTLAY_TEST_MONGODB_URI` names; each trial has its own database.
+struct Mongo {
+    uri: Option<String>,
+}
+
+#[async_trait::async_trait]
+impl Backend for Mongo {
+    fn name(&self) -> &'static str {
+        "mongo"
+    }
+
+    fn availability(&self) -> Availability {
+        match (&self.uri, setting("OUTLAY_REQUIRE_ALL_BACKENDS").as_deref()) {
+            (Some(_), _) => Availability::Ready,
+            (None, Some("1")) => Availability::Required("`OUTLAY_TEST_MONGODB_URI` is not set"),
+            (None, _) => Availability::Missing,
+        }
+    }
+
+    async fn fresh(&self) -> Result<Fresh, Failure> {
+        Err("there is no store on MongoDB yet".into())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "where a test's database is, only its caller knows")]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
