@@ -318,7 +318,8 @@ impl Gathered {
             self.issues.push(format!("{outside} charges outside the window were left out"));
         }
         if unusable > 0 {
-            let message = format!("{unusable} charges with impossible amounts or times left out");
+            let message =
+                format!("{unusable} charges with impossible amounts or times were left out");
             self.issues.push(message);
         }
         self.charges.sort_unstable_by(total_order);
@@ -334,9 +335,11 @@ impl Gathered {
 /// Each issue once, without credentials, and no more than `most`; what is beyond is counted.
 fn distinct(issues: &[String], settings: &Settings, most: usize) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let all: Vec<String> = issues.iter().map(|issue| settings.scrub(issue)).collect();
-    let mut kept: Vec<String> =
-        all.into_iter().filter(|issue| seen.insert(issue.clone())).collect();
+    let short = |issue: &String| -> String {
+        settings.scrub(issue).chars().take(ISSUE_CHARACTERS_MAX).collect()
+    };
+    let mut kept: Vec<String> = issues.iter().map(short).collect();
+    kept.retain(|issue| seen.insert(issue.clone()));
     let more = kept.len().saturating_sub(most);
     kept.truncate(most);
     if more > 0 {
