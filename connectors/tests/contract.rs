@@ -1,7 +1,8 @@
-//! What every connector must keep, checked for each one in the registry against its recorded conversations.
+//! What every connector must keep, checked for each one in the registry against its recorded
+//! conversations.
 //!
-//! `docs/adding-a-connector.md` lists the scenarios; `fixtures/<id>/` holds them. Time is tokio's paused
-//! time, so waiting takes none.
+//! `docs/adding-a-connector.md` lists the scenarios; `fixtures/<id>/` holds them. Time is tokio's
+//! paused time, so waiting takes none.
 #![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 #[path = "contract/fixture.rs"]
@@ -15,7 +16,7 @@ use connectors::{
     CheckReport, Connector, ConnectorError, Context, Driver, ErrorKind, PageRequest, Pull,
     REGISTRY, Retry, find,
 };
-use domain::{Secret, descriptor::FeedDescriptor};
+use domain::{Secret, Window, descriptor::FeedDescriptor};
 use fixture::{CANARY, Fixture, fixtures, providers, says_something, settings_of, shown, window};
 use replay::{ReplayTransport, driver};
 use serde_json::{Value, json};
@@ -42,14 +43,25 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// In the words of a fixture's `expected`. An error's message is compared where the fixture has one.
+    /// In the words of a fixture's `expected`. An error's message is compared where the fixture has
+    /// one.
     fn shown(&self, expected: &Value) -> Value {
         match self {
-            Outcome::Pull(pull) => json!({
-                "charges": pull.charges.iter().map(shown).collect::<Vec<_>>(),
-                "issues": pull.issues,
-                "complete_through": pull.complete_through.map(|at| at.to_string()),
-            }),
+            Outcome::Pull(pull) => {
+                let mut shown = json!({
+                    "charges": pull.charges.iter().map(shown).collect::<Vec<_>>(),
+                    "issues": pull.issues,
+                    "complete_through": pull.complete_through.map(|at| at.to_string()),
+                });
+                let days = |window: &Window| {
+                    let (first, last) = window.days();
+                    json!([first.to_string(), last.to_string()])
+                };
+                if !pull.unanswered.is_empty() {
+                    shown["unanswered"] = pull.unanswered.iter().map(days).collect();
+                }
+                shown
+            }
             Outcome::Check(report) => json!({ "account": report.account }),
             Outcome::Error(error) => {
                 let retry = match error.retry() {

@@ -50,8 +50,8 @@ pub(crate) struct Exchange {
     pub(crate) answers: Vec<Answer>,
 }
 
-/// One answer. `body` is JSON whose numbers keep their digits, `text` is anything; in both `{{credential}}`
-/// becomes the connection's credential.
+/// One answer. `body` is JSON whose numbers keep their digits, `text` is anything; in both
+/// `{{credential}}` becomes the connection's credential.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
