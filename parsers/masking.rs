@@ -1,7 +1,8 @@
 //! Values that look like secret keys, and their removal.
 //!
-//! Several vendors' exports carry key material in labels and tags. It has no use in a cost report, and a store
-//! full of it is a theft waiting to happen, so it is cut out before anybody sees the row.
+//! Several vendors' exports carry key material in labels and tags. It has no use in a cost report,
+//! and a store full of it is a theft waiting to happen, so it is cut out before anybody sees the
+//! row.
 
 use std::borrow::Cow;
 
