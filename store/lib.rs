@@ -8,9 +8,11 @@ pub mod connections;
 mod error;
 pub mod files;
 pub mod idempotency;
+pub mod mongo;
 pub mod organizations;
 pub mod schedule;
 pub mod secrets;
+pub mod sqlite;
 pub mod syncs;
 
 pub use api_keys::ApiKeys;
