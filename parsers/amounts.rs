@@ -409,8 +409,8 @@ mod tests {
             let minus = if cents < 0 { "-" } else { "" };
             let grouped = |mark: &str| {
                 let digits = units.to_string();
-                let groups: Vec<&str> =
-                    digits.as_bytes().rchunks(3).rev().map(|g| str::from_utf8(g).unwrap()).collect();
+                let groups = digits.as_bytes().rchunks(3).rev();
+                let groups: Vec<&str> = groups.map(|group| str::from_utf8(group).unwrap()).collect();
                 groups.join(mark)
             };
             let value = i128::from(cents) * (ONE / 100);

