@@ -410,7 +410,8 @@ mod tests {
             let grouped = |mark: &str| {
                 let digits = units.to_string();
                 let groups = digits.as_bytes().rchunks(3).rev();
-                let groups: Vec<&str> = groups.map(|group| str::from_utf8(group).unwrap()).collect();
+                let groups: Vec<&str> =
+                    groups.map(|group| str::from_utf8(group).unwrap()).collect();
                 groups.join(mark)
             };
             let value = i128::from(cents) * (ONE / 100);
