@@ -51,7 +51,8 @@ fn lines_max(file: &File) -> usize {
     }
 }
 
-/// Lines outside of `#[cfg(test)] mod …`, as rustfmt writes it: from the attribute to a brace at the margin.
+/// Lines outside of `#[cfg(test)] mod …`, as rustfmt writes it: from the attribute to a brace at
+/// the margin.
 fn line_count_without_tests(text: &str) -> usize {
     let mut count = 0;
     let mut lines = text.lines().peekable();
