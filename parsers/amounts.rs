@@ -63,6 +63,15 @@ impl Amounts {
         Amounts { mark: DecimalMark::Unknown }
     }
 
+    /// Learns from a cell that is read for good only later. Nothing is assumed yet, and what cannot be read
+    /// or contradicts the cells before is told when it is read.
+    pub(crate) fn learn_from(&mut self, text: &str) {
+        let _is_told_later = self.read(text);
+        if self.mark == DecimalMark::AssumedPoint {
+            self.mark = DecimalMark::Unknown;
+        }
+    }
+
     /// Reads one cell, and learns from it what comma and point mean in this file.
     pub(crate) fn read(&mut self, text: &str) -> Result<Amount, NumberProblem> {
         if let Some((value, evidence)) = read_plain(text)

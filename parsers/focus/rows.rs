@@ -118,8 +118,9 @@ impl<'o> RowReader<'o> {
         let field_count = self.columns.count;
         for record in sample.iter().filter(|record| record.len() == field_count) {
             for index in self.columns.amounts() {
-                // What cannot be read, or contradicts the rows before, is told with its line later.
-                let _known_later = cell(record, index).map(|text| self.amounts.read(text));
+                if let Some(text) = cell(record, index) {
+                    self.amounts.learn_from(text);
+                }
             }
             let row = record.position().map_or(1, csv::Position::line);
             self.learn_dates(record, row)?;
