@@ -9,7 +9,7 @@ use crate::{
     product::{Backend, Home, Product},
 };
 
-flows![
+flows![FLOWS:
     a_bad_row_has_its_line_and_column_and_refuses_the_file,
     a_file_that_cannot_be_read_says_why_and_changes_nothing,
     bad_rows_are_left_out_only_where_asked_and_are_listed,

@@ -10,7 +10,7 @@ use crate::{
     product::{Backend, Home, Product, Provider, SAMPLE, SAMPLE_TOTAL},
 };
 
-flows![
+flows![FLOWS:
     files_are_imported_and_costs_printed_without_a_server,
     commands_go_through_the_server_that_holds_the_store,
     connect_takes_the_key_from_standard_input_and_reads_the_history,

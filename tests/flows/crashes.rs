@@ -13,11 +13,11 @@ use crate::{
     product::{Backend, Home, Product, Provider, until},
 };
 
-flows![
+flows![FLOWS:
     a_killed_process_goes_on_with_its_sync_where_it_stood,
     a_killed_process_imports_a_file_once,
-    a_killed_primary_loses_and_doubles_nothing,
 ];
+flows![ON_MONGODB: a_killed_primary_loses_and_doubles_nothing];
 
 /// How many charges the connection's syncs have committed.
 async fn written(product: &Product, connection: &str) -> Result<u64> {
@@ -71,10 +71,6 @@ async fn a_killed_process_imports_a_file_once(backend: Backend) -> Result<()> {
 }
 
 async fn a_killed_primary_loses_and_doubles_nothing(backend: Backend) -> Result<()> {
-    if !matches!(backend, Backend::Mongo(_)) {
-        // An embedded store has no primary: the disk that fails instead is the killed process above.
-        return Ok(());
-    }
     // A set of its own: the other flows need theirs alive.
     let set = ReplicaSet::start().await?;
     let mut home = Home::new(&backend)?;

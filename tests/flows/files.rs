@@ -8,7 +8,7 @@ use crate::{
     product::{Backend, Home, Product, SAMPLE, SAMPLE_TOTAL, bytes},
 };
 
-flows![
+flows![FLOWS:
     the_public_sample_sums_to_the_last_digit_and_importing_it_twice_changes_nothing,
     deleting_a_file_takes_its_charges_out_and_uncovers_the_one_before,
     a_file_without_accounts_warns_where_its_days_are_covered_already,

@@ -16,10 +16,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::product::Backend;
 
-/// Lists a module's flows under their own names.
+/// Lists flows under their own names: `flows!(FLOWS: first, second)`.
 macro_rules! flows {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) const FLOWS: &[crate::Flow] = &[$(crate::Flow {
+    ($list:ident: $($name:ident),* $(,)?) => {
+        pub(crate) const $list: &[crate::Flow] = &[$(crate::Flow {
             name: stringify!($name),
             run: |backend| Box::pin($name(backend)),
         }),*];
@@ -35,7 +35,8 @@ pub(crate) struct Flow {
     pub(crate) run: fn(Backend) -> FlowFuture,
 }
 
-const MODULES: &[(&str, &[Flow])] = &[
+/// Flows on every store.
+const ON_BOTH: &[(&str, &[Flow])] = &[
     ("bad_files", bad_files::FLOWS),
     ("books", books::FLOWS),
     ("commands", commands::FLOWS),
@@ -43,13 +44,21 @@ const MODULES: &[(&str, &[Flow])] = &[
     ("files", files::FLOWS),
     ("secrets", secrets::FLOWS),
 ];
+/// Flows about what only one kind of store has: a single holder, or a primary and several servers.
+const ON_SQLITE: &[(&str, &[Flow])] = &[("books", books::ON_SQLITE)];
+const ON_MONGODB: &[(&str, &[Flow])] =
+    &[("books", books::ON_MONGODB), ("crashes", crashes::ON_MONGODB)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for (module, flows) in MODULES {
-        for flow in *flows {
-            trials.extend(Backend::all().into_iter().map(|backend| trial(backend, module, flow)));
+    for backend in Backend::all() {
+        let own = match backend {
+            Backend::Sqlite => ON_SQLITE,
+            Backend::Mongo(_) | Backend::MissingMongo => ON_MONGODB,
+        };
+        for (module, flows) in ON_BOTH.iter().chain(own) {
+            trials.extend(flows.iter().map(|flow| trial(backend.clone(), module, flow)));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()

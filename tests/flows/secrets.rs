@@ -8,7 +8,7 @@ use crate::{
     product::{Backend, Home, Product, Provider, until},
 };
 
-flows![a_provider_key_never_comes_back];
+flows![FLOWS: a_provider_key_never_comes_back];
 
 const CANARY: &str = "sk-admin-canary-51c7a9e2b04f";
 
