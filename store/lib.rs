@@ -12,6 +12,7 @@ pub mod mongo;
 pub mod organizations;
 pub mod schedule;
 pub mod secrets;
+pub mod sqlite;
 pub mod syncs;
 
 pub use api_keys::ApiKeys;

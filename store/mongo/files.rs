@@ -247,23 +247,59 @@ impl MongoStore {
         Ok(FileCreated::Created)
     }
 
-    /// Ends an import as a part of a transaction; `false` where there is no such file to end.
-    pub(super) async fn end_file(
+    /// Ends an import as a part of a transaction.
+    async fn end_file(
         &self,
         session: &mut ClientSession,
-        this: Document,
+        mut file: StoredFile,
         (state, report, finished_at): (FileState, &FileReport, Timestamp),
-    ) -> Attempt<bool> {
-        let found = self.file_documents().find_one(this.clone()).session(&mut *session).await?;
-        let Some(mut file) = found else { return Ok(false) };
+    ) -> Attempt<()> {
         file.state = state.as_str().to_owned();
         file.is_kept = state != FileState::Failed;
         file.report = StoredReport::new(report)?;
         file.finished_at = Some(finished_at.as_microsecond());
-        if state == FileState::Done {
-            file.bytes_parsed = file.size_bytes;
-        }
+        let this = doc! { "_id": &file.id };
         self.file_documents().replace_one(this, file).session(session).await?;
+        Ok(())
+    }
+
+    /// Marks a file done, as a part of the commit of its charges; `false` where it is gone, or was refused:
+    /// the same bytes may have come again since.
+    pub(super) async fn finish_file(
+        &self,
+        session: &mut ClientSession,
+        (organization, id): (OrganizationId, FileId),
+        report: &FileReport,
+        finished_at: Timestamp,
+    ) -> Attempt<bool> {
+        let this = doc! { "_id": id.to_string(), "organization": organization.to_string() };
+        let found = self.file_documents().find_one(this).session(&mut *session).await?;
+        let Some(file) = found else { return Ok(false) };
+        match known(FileState::parse(&file.state), "a file's state")? {
+            FileState::Done => return Ok(true),
+            FileState::Failed => return Ok(false),
+            FileState::Queued | FileState::Parsing | FileState::NeedsMapping => {}
+        }
+        self.end_file(session, file, (FileState::Done, report, finished_at)).await?;
+        Ok(true)
+    }
+
+    async fn try_end_import(
+        &self,
+        session: &mut ClientSession,
+        (lease, id): (&Lease, FileId),
+        end: (FileState, &FileReport, Timestamp),
+    ) -> Attempt<bool> {
+        if !self.hold(session, lease).await? {
+            return Ok(false);
+        }
+        let unfinished = doc! {
+            "_id": id.to_string(),
+            "state": { "$ne": FileState::Done.as_str() },
+        };
+        let found = self.file_documents().find_one(unfinished).session(&mut *session).await?;
+        let Some(file) = found else { return Ok(false) };
+        self.end_file(session, file, end).await?;
         Ok(true)
     }
 
@@ -348,12 +384,8 @@ impl Files for MongoStore {
         report: &FileReport,
         finished_at: Timestamp,
     ) -> Result<bool> {
-        let this = doc! { "_id": id.to_string() };
-        atomically!(self, |session| async {
-            let end = (state, report, finished_at);
-            Ok(self.hold(session, lease).await?
-                && self.end_file(session, this.clone(), end).await?)
-        })
+        let end = (state, report, finished_at);
+        atomically!(self, |session| self.try_end_import(session, (lease, id), end))
     }
 
     async fn delete_file(

@@ -4,7 +4,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use store::{Store, mongo::MongoStore};
+use store::{Store, mongo::MongoStore, sqlite::SqliteStore};
 use uuid::Uuid;
 
 use crate::Failure;
@@ -62,7 +62,27 @@ impl Fresh {
 
 /// All backends.
 pub(crate) fn all() -> Vec<Arc<dyn Backend>> {
-    vec![Arc::new(Mongo { uri: setting("OUTLAY_TEST_MONGODB_URI") })]
+    vec![Arc::new(Sqlite), Arc::new(Mongo { uri: setting("OUTLAY_TEST_MONGODB_URI") })]
+}
+
+/// SQLite, in a folder of its own.
+struct Sqlite;
+
+#[async_trait::async_trait]
+impl Backend for Sqlite {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn availability(&self) -> Availability {
+        Availability::Ready
+    }
+
+    async fn fresh(&self) -> Result<Fresh, Failure> {
+        let folder = tempfile::tempdir()?;
+        let store = SqliteStore::open(&folder.path().join("outlay.db")).await?;
+        Ok(Fresh::new(Arc::new(store), || async move { Ok(folder.close()?) }))
+    }
 }
 
 /// MongoDB, on the server that `OUTLAY_TEST_MONGODB_URI` names; each trial has its own database.
