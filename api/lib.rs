@@ -1,1 +1,104 @@
-//! Room.
+#![doc = include_str!("README.md")]
+
+mod audit_log;
+mod auth;
+pub mod charge_reports;
+mod charges;
+mod connection_input;
+mod connections;
+mod costs;
+mod dto_audit;
+mod dto_charge;
+mod dto_connection;
+mod dto_cost;
+mod dto_file;
+mod dto_provider;
+mod envelope;
+mod error;
+mod extract;
+mod files;
+mod health;
+mod idempotency;
+mod json_number;
+mod openapi;
+mod pages;
+mod period;
+mod providers;
+pub mod reports;
+mod spool;
+mod state;
+mod syncs;
+mod upload;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use error::Code;
+pub use reports::Reports;
+pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
+
+/// The state as routes take it.
+type Shared = Arc<AppState>;
+
+/// The whole API over `state`. Serve it with connection information (`into_make_service_with_connect_info`), so
+/// that the audit log knows the peer's address.
+pub fn router(state: Arc<AppState>) -> Router {
+    let (router, _) = registered(&state).split_for_parts();
+    router
+        .method_not_allowed_fallback(envelope::method_not_allowed)
+        .fallback(envelope::not_found)
+        .layer(CatchPanicLayer::custom(envelope::panicked))
+        .layer(envelope::trace())
+        .layer(from_fn(envelope::enclose))
+        .with_state(state)
+}
+
+/// The OpenAPI 3.1 document, as `GET /openapi.json` answers it and `openapi.json` holds it.
+#[must_use]
+pub fn openapi_json() -> String {
+    openapi::document(quick_routes().merge(slow_routes()).into_openapi())
+}
+
+fn registered(state: &Shared) -> OpenApiRouter<Shared> {
+    let quick = quick_routes()
+        .layer(from_fn_with_state(Arc::clone(state), envelope::within_time))
+        .layer(DefaultBodyLimit::max(state.limits.body_bytes_max));
+    // Uploads count their own bytes, and have a time limit for each chunk instead of one for all.
+    quick.merge(slow_routes().layer(DefaultBodyLimit::disable()))
+}
+
+fn quick_routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(openapi::preface())
+        .routes(routes!(providers::list_providers))
+        .routes(routes!(providers::list_formats))
+        .routes(routes!(connections::create_connection, connections::list_connections))
+        .routes(routes!(
+            connections::get_connection,
+            connections::update_connection,
+            connections::delete_connection
+        ))
+        .routes(routes!(connections::replace_credentials))
+        .routes(routes!(syncs::start_sync))
+        .routes(routes!(syncs::list_syncs))
+        .routes(routes!(files::list_files))
+        .routes(routes!(files::get_file, files::delete_file))
+        .routes(routes!(charges::list_charges))
+        .routes(routes!(costs::get_costs))
+        .routes(routes!(audit_log::list_audit_log))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(health::status))
+        .routes(routes!(health::openapi_document))
+}
+
+fn slow_routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(upload::upload_file))
+}

@@ -21,7 +21,8 @@ use super::{
     failure::{Attempt, is_duplicate},
     read_page,
     stored::{
-        binary, corrupt, count, digest, instant, instant_if_any, known, micros_if_any, stored_count,
+        binary, corrupt, count, count_told, digest, instant, instant_if_any, known, micros_if_any,
+        stored_count, told_count,
     },
     transaction::atomically,
 };
@@ -105,7 +106,7 @@ impl StoredFile {
             state: file.state.as_str().to_owned(),
             is_kept: file.state != FileState::Failed,
             bytes_parsed: stored_count(file.bytes_parsed)?,
-            report: StoredReport::new(&file.report)?,
+            report: StoredReport::new(&file.report),
             created_at: file.created_at.as_microsecond(),
             finished_at: micros_if_any(file.finished_at),
         })
@@ -131,31 +132,25 @@ impl StoredFile {
 }
 
 impl StoredReport {
-    fn new(report: &FileReport) -> Result<StoredReport> {
-        let errors = |list: &[FileError]| -> Result<Vec<StoredFileError>> {
-            list.iter().map(StoredFileError::new).collect()
-        };
-        Ok(StoredReport {
+    fn new(report: &FileReport) -> StoredReport {
+        StoredReport {
             format: report.format.clone(),
-            row_count: stored_count(report.row_count)?,
-            charge_count: stored_count(report.charge_count)?,
+            row_count: told_count(report.row_count),
+            charge_count: told_count(report.charge_count),
             totals: report.totals.iter().map(StoredTotal::new).collect(),
-            warnings: errors(&report.warnings)?,
-            errors: errors(&report.errors)?,
-        })
+            warnings: report.warnings.iter().map(StoredFileError::new).collect(),
+            errors: report.errors.iter().map(StoredFileError::new).collect(),
+        }
     }
 
     fn read(self) -> Result<FileReport> {
-        let errors = |list: Vec<StoredFileError>| -> Result<Vec<FileError>> {
-            list.into_iter().map(StoredFileError::read).collect()
-        };
         Ok(FileReport {
             format: self.format,
-            row_count: count(self.row_count)?,
-            charge_count: count(self.charge_count)?,
+            row_count: count_told(self.row_count),
+            charge_count: count_told(self.charge_count),
             totals: self.totals.iter().map(StoredTotal::read).collect::<Result<_>>()?,
-            warnings: errors(self.warnings)?,
-            errors: errors(self.errors)?,
+            warnings: self.warnings.into_iter().map(StoredFileError::read).collect(),
+            errors: self.errors.into_iter().map(StoredFileError::read).collect(),
         })
     }
 }
@@ -180,22 +175,22 @@ impl StoredTotal {
 }
 
 impl StoredFileError {
-    fn new(error: &FileError) -> Result<StoredFileError> {
-        Ok(StoredFileError {
-            row: error.row.map(stored_count).transpose()?,
+    fn new(error: &FileError) -> StoredFileError {
+        StoredFileError {
+            row: error.row.map(told_count),
             column: error.column.clone(),
             code: error.code.clone(),
             message: error.message.clone(),
-        })
+        }
     }
 
-    fn read(self) -> Result<FileError> {
-        Ok(FileError {
-            row: self.row.map(count).transpose()?,
+    fn read(self) -> FileError {
+        FileError {
+            row: self.row.map(count_told),
             column: self.column,
             code: self.code,
             message: self.message,
-        })
+        }
     }
 }
 
@@ -256,7 +251,7 @@ impl MongoStore {
     ) -> Attempt<()> {
         file.state = state.as_str().to_owned();
         file.is_kept = state != FileState::Failed;
-        file.report = StoredReport::new(report)?;
+        file.report = StoredReport::new(report);
         file.finished_at = Some(finished_at.as_microsecond());
         let this = doc! { "_id": &file.id };
         self.file_documents().replace_one(this, file).session(session).await?;

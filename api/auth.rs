@@ -1,0 +1,192 @@
+//! Who asks, and whether they may: API keys by their hash, scopes, environments.
+//!
+//! A route names the right it needs in the type of its first argument, so no route can forget to check it.
+
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{header, request::Parts},
+};
+use domain::{ApiKey, AuditEvent, OrganizationId, Scope, organization::Environment};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::{
+    Shared,
+    envelope::RequestId,
+    error::{ApiError, Code},
+    state::AppState,
+};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// Whose data it is about.
+    pub(crate) organization: OrganizationId,
+    /// Which of the organization's worlds the key opens.
+    pub(crate) environment: Environment,
+    /// The key's id, or `local`.
+    pub(crate) actor: String,
+    /// The peer's address, where it is known.
+    pub(crate) ip: Option<String>,
+    /// The request's id.
+    pub(crate) request_id: String,
+    scopes: Vec<Scope>,
+}
+
+impl Caller {
+    /// The audit log's entry of something this caller did.
+    pub(crate) fn did(&self, action: &str, target: String, at: Timestamp) -> AuditEvent {
+        AuditEvent {
+            organization: self.organization,
+            actor: self.actor.clone(),
+            action: action.to_owned(),
+            target,
+            ip: self.ip.clone(),
+            at,
+        }
+    }
+}
+
+/// What a route needs.
+pub(crate) trait Right {
+    /// The scope; none implies another.
+    const SCOPE: Scope;
+    /// Whether the data lives in the live environment only.
+    const IS_LIVE_ONLY: bool;
+}
+
+/// To read what both environments share.
+pub(crate) struct Read;
+impl Right for Read {
+    const SCOPE: Scope = Scope::Read;
+    const IS_LIVE_ONLY: bool = false;
+}
+
+/// To read connections, files, charges, costs and what was done to them.
+pub(crate) struct ReadBilling;
+impl Right for ReadBilling {
+    const SCOPE: Scope = Scope::Read;
+    const IS_LIVE_ONLY: bool = true;
+}
+
+/// To change connections and files.
+pub(crate) struct WriteBilling;
+impl Right for WriteBilling {
+    const SCOPE: Scope = Scope::Write;
+    const IS_LIVE_ONLY: bool = true;
+}
+
+/// A caller who has the right `R`.
+pub(crate) struct Authorized<R> {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    right: PhantomData<R>,
+}
+
+impl<R: Right> FromRequestParts<Shared> for Authorized<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, ApiError> {
+        let caller = identify(parts, state).await?;
+        if !caller.scopes.contains(&R::SCOPE) {
+            let scope = R::SCOPE.as_str();
+            return Err(forbidden(format!("the key lacks the scope `{scope}`")));
+        }
+        if R::IS_LIVE_ONLY && caller.environment != Environment::Live {
+            let detail = "billing data lives in the live environment: use an `outlay_live_…` key";
+            return Err(forbidden(detail.to_owned()));
+        }
+        Ok(Authorized { caller, right: PhantomData })
+    }
+}
+
+async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
+    let token = bearer(parts)
+        .ok_or_else(|| unauthenticated("send `Authorization: Bearer` with an API key"))?;
+    let sha256: [u8; 32] = Sha256::digest(token).into();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let ip = peer.map(|ConnectInfo(address)| address.ip().to_canonical().to_string());
+    let request_id = parts.extensions.get::<RequestId>().map(RequestId::text).unwrap_or_default();
+    if let Some(local) = state.local_token.filter(|local| local.sha256 == sha256) {
+        return Ok(Caller {
+            organization: local.organization,
+            environment: Environment::Live,
+            actor: "local".to_owned(),
+            ip,
+            request_id,
+            scopes: Scope::ALL.to_vec(),
+        });
+    }
+    let key = state.keys.key(state, sha256).await?;
+    let opens = |key: &ApiKey| {
+        let is_revoked = key.revoked_at.is_some_and(|at| at <= state.now());
+        !is_revoked && token.starts_with(&format!("outlay_{}_", key.environment.as_str()))
+    };
+    let key = key.filter(opens).ok_or_else(|| unauthenticated("the key is unknown or revoked"))?;
+    Ok(Caller {
+        organization: key.organization,
+        environment: key.environment,
+        actor: key.id.to_string(),
+        ip,
+        request_id,
+        scopes: key.scopes,
+    })
+}
+
+/// The scheme's name may be in any case: <https://www.rfc-editor.org/rfc/rfc9110#section-11.1>
+fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn unauthenticated(detail: &'static str) -> ApiError {
+    ApiError::new(Code::Unauthenticated, detail)
+}
+
+fn forbidden(detail: String) -> ApiError {
+    ApiError::new(Code::Forbidden, detail)
+}
+
+/// Keys by hash, each remembered for a moment. A revoked key stops within 5 seconds on every node, which leaves
+/// room for a slow request. Unknown keys are not remembered: a new one works at once.
+#[derive(Default)]
+pub struct KeyCache(Mutex<HashMap<[u8; 32], (Instant, ApiKey)>>);
+
+impl KeyCache {
+    const AGE_MAX: Duration = Duration::from_secs(3);
+    const SIZE_MAX: usize = 10_000;
+
+    async fn key(&self, state: &AppState, sha256: [u8; 32]) -> Result<Option<ApiKey>, ApiError> {
+        let now = Instant::now();
+        if let Some(key) = self.remembered(&sha256, now) {
+            return Ok(Some(key));
+        }
+        let found = state.store.api_key_by_hash(&sha256).await?;
+        if let Some(key) = &found {
+            let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if keys.len() >= Self::SIZE_MAX {
+                keys.clear();
+            }
+            // The age counts from before the store was asked, so the limit holds whatever it took.
+            keys.insert(sha256, (now, key.clone()));
+        }
+        Ok(found)
+    }
+
+    fn remembered(&self, sha256: &[u8; 32], now: Instant) -> Option<ApiKey> {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (looked_up_at, key) = keys.get(sha256)?;
+        (now.duration_since(*looked_up_at) < Self::AGE_MAX).then(|| key.clone())
+    }
+}

@@ -1,0 +1,131 @@
+//! What the routes work with: the other rooms by their roles, the catalogue, the limits.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use domain::{Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId, Secret, Zone};
+use jiff::Timestamp;
+use store::{Store, secrets::SealedSecret};
+use uuid::{NoContext, Uuid};
+
+use crate::{auth::KeyCache, error::ApiError, reports::Reports};
+
+/// Seals credentials, so that the store holds ciphertext only.
+#[async_trait::async_trait]
+pub trait Sealer: Send + Sync {
+    /// Seals `secret` for one field of one record of an organization; it opens nowhere else.
+    async fn seal(
+        &self,
+        organization: OrganizationId,
+        record: &str,
+        field: &str,
+        secret: &Secret,
+    ) -> Result<SealedSecret, SealError>;
+}
+
+/// A secret that could not be sealed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not seal a secret")]
+pub struct SealError {
+    /// Whether trying again may help, as when the key service cannot be reached.
+    pub is_temporary: bool,
+    /// Why.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// What can be connected and what can be read.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    /// Connectors, in the order in which they are listed.
+    pub connectors: Vec<&'static ConnectorDescriptor>,
+    /// Billing-file formats, in the order in which they are listed.
+    pub formats: Vec<&'static FormatDescriptor>,
+}
+
+impl Catalogue {
+    /// The connector of a provider.
+    pub(crate) fn connector(&self, provider: &str) -> Option<&'static ConnectorDescriptor> {
+        self.connectors.iter().copied().find(|connector| connector.id == provider)
+    }
+}
+
+/// How much a request may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a JSON body.
+    pub body_bytes_max: usize,
+    /// Bytes of an uploaded file.
+    pub upload_bytes_max: u64,
+    /// Time for any request but an upload.
+    pub request_timeout: Duration,
+    /// Time between two chunks of an upload.
+    pub upload_idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body_bytes_max: 1 << 20,
+            upload_bytes_max: 5 << 30,
+            request_timeout: Duration::from_secs(30),
+            upload_idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The token by which commands on the same machine reach a running server, with every scope.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalToken {
+    /// SHA-256 of the token.
+    pub sha256: [u8; 32],
+    /// Whose data it opens.
+    pub organization: OrganizationId,
+}
+
+/// Everything that routes need. One for the whole process.
+pub struct AppState {
+    /// Durable state.
+    pub store: Arc<dyn Store>,
+    /// Seals credentials.
+    pub vault: Arc<dyn Sealer>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Sums costs and lists charges.
+    pub reports: Arc<dyn Reports>,
+    /// Connectors and formats.
+    pub catalogue: Catalogue,
+    /// Nudges whoever runs jobs, after something became due.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
+    /// Writes the metrics in Prometheus's text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How much a request may take.
+    pub limits: Limits,
+    /// Accepted beside API keys, where there is one.
+    pub local_token: Option<LocalToken>,
+    /// Whether `base_url` may be plain `http`, as for a provider emulator on the same machine.
+    pub allow_private_urls: bool,
+    /// Keys that were looked up a moment ago; start with `KeyCache::default()`.
+    pub keys: KeyCache,
+}
+
+impl AppState {
+    /// The present instant in whole microseconds, as the store keeps it.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    /// 128 new bits for an id, sortable by time.
+    pub(crate) fn new_bits(&self) -> Uuid {
+        let now = self.clock.now();
+        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
+    }
+
+    /// The time zone in which an organization's days begin.
+    pub(crate) async fn zone(&self, organization: OrganizationId) -> Result<Zone, ApiError> {
+        let organization = self.store.organization(organization).await?;
+        Ok(organization.and_then(|found| Zone::parse(&found.time_zone)).unwrap_or_default())
+    }
+}
