@@ -25,11 +25,19 @@ macro_rules! cases {
 mod backends;
 mod sample;
 
+mod charges;
+mod connections;
+mod files;
 mod schedule;
+mod syncs;
 
 /// One list of cases per repository.
 const MODULES: &[(&str, &[Case])] = &[
-    ("schedule", schedule::CASES), //
+    ("charges", charges::CASES),
+    ("connections", connections::CASES),
+    ("files", files::CASES),
+    ("schedule", schedule::CASES),
+    ("syncs", syncs::CASES),
 ];
 
 /// What makes a case fail besides an assertion: anything that can be displayed converts into it.
