@@ -4,7 +4,7 @@
 //! answered from an index alone. The two halves of the columns are two documents, because both together may
 //! exceed the 16 MB of a document (<https://www.mongodb.com/docs/manual/reference/limits/>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use domain::{Account, BatchId, Feed, OrganizationId, ProviderId};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     MongoStore,
     failure::Attempt,
-    stored::{binary, bug, day, day_number, digest, known},
+    stored::{binary, day, day_number, digest, known},
     transaction::atomically,
 };
 use crate::{
@@ -191,10 +191,11 @@ impl MongoStore {
             let by_id: BTreeMap<_, _> =
                 group.iter().map(|block| (BlockId::new(batch, &block.key), block)).collect();
             atomically!(self, |session| async {
-                if !self.keep_staged(session, organization, batch).await? {
-                    return Err(bug("blocks were put into a batch that is not staged").into());
+                // A batch that is gone, or was committed by an earlier try, takes nothing.
+                if self.keep_staged(session, organization, batch).await? {
+                    self.try_stage(session, organization, &by_id).await?;
                 }
-                self.try_stage(session, organization, &by_id).await
+                Ok(())
             })?;
         }
         Ok(())
@@ -255,17 +256,19 @@ impl MongoStore {
         Ok(found.stream(session).try_collect().await?)
     }
 
-    /// Halves of blocks, in the order asked.
+    /// Halves of blocks, in the order asked; `None` for a block that is gone or not seen.
     pub(super) async fn read_columns(
         &self,
         organization: OrganizationId,
         blocks: &[(BatchId, BlockKey)],
         group: ColumnGroup,
+        seen_batches: &BTreeSet<String>,
     ) -> Result<Vec<Option<Bytes>>> {
         let mut columns = Vec::with_capacity(blocks.len());
         for some in blocks.chunks(READ_COUNT_MAX) {
             let ids: Vec<_> = some.iter().map(|(batch, key)| BlockId::new(*batch, key)).collect();
-            let data_ids: Vec<_> = ids.iter().map(|id| id.data_document(group)).collect();
+            let seen = ids.iter().filter(|id| seen_batches.contains(&id.batch));
+            let data_ids: Vec<_> = seen.map(|id| id.data_document(group)).collect();
             let which = doc! {
                 "_id": { "$in": data_ids },
                 "organization": organization.to_string(),

@@ -3,10 +3,10 @@
 //! So a commit or a removal changes one document however many blocks there are. Blocks of a removed batch
 //! are deleted afterwards; what a crash leaves of them is swept with the next removal or at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use domain::{AuditEvent, BatchId, ConnectionId, FileId, FileState, OrganizationId};
+use domain::{AuditEvent, BatchId, ConnectionId, FileId, OrganizationId};
 use futures::TryStreamExt as _;
 use jiff::{Timestamp, civil::Date};
 use mongodb::{
@@ -56,6 +56,12 @@ struct StoredGeneration {
 
 /// A batch that is seen: its generation and source.
 type Visible = (u64, BatchSource);
+
+/// How many batches of a source were hidden.
+pub(super) struct Hidden {
+    visible_count: u64,
+    staged_count: u64,
+}
 
 impl StoredBatch {
     fn new(batch: &NewBatch) -> StoredBatch {
@@ -120,13 +126,13 @@ impl MongoStore {
         Ok(update.session(session).await?.matched_count == 1)
     }
 
-    /// Makes all batches of a source unseen, as a part of a transaction. Returns how many were seen.
+    /// Makes all batches of a source unseen, as a part of a transaction.
     pub(super) async fn hide_batches(
         &self,
         session: &mut ClientSession,
         organization: OrganizationId,
         source: BatchSource,
-    ) -> Attempt<u64> {
+    ) -> Attempt<Hidden> {
         let removed = doc! { "$set": { "state": REMOVED } };
         let mut which = doc! {
             "organization": organization.to_string(),
@@ -135,10 +141,11 @@ impl MongoStore {
         };
         let batches = self.batches();
         let update = batches.update_many(which.clone(), removed.clone());
-        let seen_count = update.session(&mut *session).await?.modified_count;
+        let visible_count = update.session(&mut *session).await?.modified_count;
         which.insert("state", STAGED);
-        batches.update_many(which, removed).session(session).await?;
-        Ok(seen_count)
+        let update = batches.update_many(which, removed);
+        let staged_count = update.session(session).await?.modified_count;
+        Ok(Hidden { visible_count, staged_count })
     }
 
     /// Deletes what removed batches leave. It changes nothing that anybody sees, so a failure is no failure
@@ -200,13 +207,8 @@ impl MongoStore {
                 self.advance_sync(session, &advance).await
             }
             CommitWith::File { file, report, finished_at } => {
-                // A refused file is refused for good: the same bytes may have come again since.
-                let this = doc! {
-                    "_id": file.to_string(),
-                    "organization": commit.organization.to_string(),
-                    "state": { "$ne": FileState::Failed.as_str() },
-                };
-                self.end_file(session, this, (FileState::Done, report, *finished_at)).await
+                let of = (commit.organization, *file);
+                self.finish_file(session, of, report, *finished_at).await
             }
         }
     }
@@ -315,9 +317,11 @@ impl Charges for MongoStore {
         audit: &AuditEvent,
     ) -> Result<u64> {
         let count = atomically!(self, |session| async {
-            let count = self.hide_batches(session, organization, source).await?;
-            self.append(session, audit).await?;
-            Ok(count)
+            let hidden = self.hide_batches(session, organization, source).await?;
+            if hidden.visible_count + hidden.staged_count > 0 {
+                self.append(session, audit).await?;
+            }
+            Ok(hidden.visible_count)
         })?;
         self.sweep_batches().await;
         Ok(count)
@@ -339,6 +343,13 @@ impl Charges for MongoStore {
         blocks: &[(BatchId, BlockKey)],
         group: ColumnGroup,
     ) -> Result<Vec<Option<Bytes>>> {
-        self.read_columns(organization, blocks, group).await
+        let mut ids: Vec<_> = blocks.iter().map(|(batch, _)| batch.to_string()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let theirs = doc! { "_id": { "$in": ids }, "organization": organization.to_string() };
+        let batches: Vec<_> = self.batches().find(theirs).await?.try_collect().await?;
+        let seen = batches.into_iter().filter(|batch| batch.state == COMMITTED);
+        let seen: BTreeSet<_> = seen.map(|batch| batch.id).collect();
+        self.read_columns(organization, blocks, group, &seen).await
     }
 }

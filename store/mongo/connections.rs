@@ -125,11 +125,17 @@ fn of(organization: OrganizationId, id: ConnectionId) -> Document {
     doc! { "_id": id.to_string(), "organization": organization.to_string() }
 }
 
-/// A paused connection stays paused.
-fn revive(connection: &mut Connection) {
-    if connection.status != ConnectionStatus::Paused {
-        connection.status = ConnectionStatus::Syncing;
-    }
+/// The connection as a patch leaves it.
+fn patched(stored: &Connection, patch: &ConnectionPatch) -> Connection {
+    let mut changed = stored.clone();
+    changed.name = patch.name.clone().unwrap_or(changed.name);
+    changed.interval_minutes = patch.interval_minutes.unwrap_or(changed.interval_minutes);
+    changed.status = match (patch.paused, stored.status) {
+        (Some(true), _) => ConnectionStatus::Paused,
+        (Some(false), ConnectionStatus::Paused) => ConnectionStatus::Syncing,
+        (_, status) => status,
+    };
+    changed
 }
 
 fn record_health(connection: &mut Connection, health: &ConnectionHealth) {
@@ -205,23 +211,39 @@ impl MongoStore {
         patch: &ConnectionPatch,
         audit: &AuditEvent,
     ) -> Attempt<Option<Connection>> {
+        let Some(stored) = self.connection_in(session, this).await? else { return Ok(None) };
+        let changed = patched(&stored, patch);
+        if changed == stored {
+            return Ok(Some(stored));
+        }
+        if stored.status == ConnectionStatus::Paused && changed.status != stored.status {
+            self.schedule(session, &sync_job(stored.id), audit.at).await?;
+        }
+        self.write_connection(session, &changed).await?;
+        self.append(session, audit).await?;
+        Ok(Some(changed))
+    }
+
+    async fn try_replace_credentials(
+        &self,
+        session: &mut ClientSession,
+        (organization, id): (OrganizationId, ConnectionId),
+        secrets: &[SealedSecret],
+        audit: &AuditEvent,
+    ) -> Attempt<Option<Connection>> {
+        let this = of(organization, id);
         let Some(mut connection) = self.connection_in(session, this).await? else {
             return Ok(None);
         };
-        if let Some(name) = &patch.name {
-            connection.name.clone_from(name);
-        }
-        connection.interval_minutes = patch.interval_minutes.unwrap_or(connection.interval_minutes);
-        match patch.paused {
-            Some(true) => connection.status = ConnectionStatus::Paused,
-            Some(false) => {
-                connection.status = ConnectionStatus::Syncing;
-                self.schedule(session, &sync_job(connection.id), audit.at).await?;
-            }
-            None => {}
+        connection.error = None;
+        if connection.status != ConnectionStatus::Paused {
+            connection.status = ConnectionStatus::Syncing;
         }
         self.write_connection(session, &connection).await?;
-        self.append(session, audit).await?;
+        if self.replace_secrets(session, organization, &id.to_string(), secrets).await? {
+            self.append(session, audit).await?;
+        }
+        self.schedule(session, &sync_job(id), audit.at).await?;
         Ok(Some(connection))
     }
 
@@ -300,19 +322,8 @@ impl Connections for MongoStore {
         secrets: &[SealedSecret],
         audit: &AuditEvent,
     ) -> Result<Option<Connection>> {
-        atomically!(self, |session| async {
-            let this = of(organization, id);
-            let Some(mut connection) = self.connection_in(session, this).await? else {
-                return Ok(None);
-            };
-            connection.error = None;
-            revive(&mut connection);
-            self.write_connection(session, &connection).await?;
-            self.replace_secrets(session, organization, &id.to_string(), secrets).await?;
-            self.schedule(session, &sync_job(id), audit.at).await?;
-            self.append(session, audit).await?;
-            Ok(Some(connection))
-        })
+        let which = (organization, id);
+        atomically!(self, |session| self.try_replace_credentials(session, which, secrets, audit))
     }
 
     async fn record_connection_health(

@@ -21,7 +21,8 @@ use super::{
     failure::{Attempt, is_duplicate},
     read_page,
     stored::{
-        binary, corrupt, count, digest, instant, instant_if_any, known, micros_if_any, stored_count,
+        binary, corrupt, count, count_told, digest, instant, instant_if_any, known, micros_if_any,
+        stored_count, told_count,
     },
     transaction::atomically,
 };
@@ -105,7 +106,7 @@ impl StoredFile {
             state: file.state.as_str().to_owned(),
             is_kept: file.state != FileState::Failed,
             bytes_parsed: stored_count(file.bytes_parsed)?,
-            report: StoredReport::new(&file.report)?,
+            report: StoredReport::new(&file.report),
             created_at: file.created_at.as_microsecond(),
             finished_at: micros_if_any(file.finished_at),
         })
@@ -131,31 +132,25 @@ impl StoredFile {
 }
 
 impl StoredReport {
-    fn new(report: &FileReport) -> Result<StoredReport> {
-        let errors = |list: &[FileError]| -> Result<Vec<StoredFileError>> {
-            list.iter().map(StoredFileError::new).collect()
-        };
-        Ok(StoredReport {
+    fn new(report: &FileReport) -> StoredReport {
+        StoredReport {
             format: report.format.clone(),
-            row_count: stored_count(report.row_count)?,
-            charge_count: stored_count(report.charge_count)?,
+            row_count: told_count(report.row_count),
+            charge_count: told_count(report.charge_count),
             totals: report.totals.iter().map(StoredTotal::new).collect(),
-            warnings: errors(&report.warnings)?,
-            errors: errors(&report.errors)?,
-        })
+            warnings: report.warnings.iter().map(StoredFileError::new).collect(),
+            errors: report.errors.iter().map(StoredFileError::new).collect(),
+        }
     }
 
     fn read(self) -> Result<FileReport> {
-        let errors = |list: Vec<StoredFileError>| -> Result<Vec<FileError>> {
-            list.into_iter().map(StoredFileError::read).collect()
-        };
         Ok(FileReport {
             format: self.format,
-            row_count: count(self.row_count)?,
-            charge_count: count(self.charge_count)?,
+            row_count: count_told(self.row_count),
+            charge_count: count_told(self.charge_count),
             totals: self.totals.iter().map(StoredTotal::read).collect::<Result<_>>()?,
-            warnings: errors(self.warnings)?,
-            errors: errors(self.errors)?,
+            warnings: self.warnings.into_iter().map(StoredFileError::read).collect(),
+            errors: self.errors.into_iter().map(StoredFileError::read).collect(),
         })
     }
 }
@@ -180,22 +175,22 @@ impl StoredTotal {
 }
 
 impl StoredFileError {
-    fn new(error: &FileError) -> Result<StoredFileError> {
-        Ok(StoredFileError {
-            row: error.row.map(stored_count).transpose()?,
+    fn new(error: &FileError) -> StoredFileError {
+        StoredFileError {
+            row: error.row.map(told_count),
             column: error.column.clone(),
             code: error.code.clone(),
             message: error.message.clone(),
-        })
+        }
     }
 
-    fn read(self) -> Result<FileError> {
-        Ok(FileError {
-            row: self.row.map(count).transpose()?,
+    fn read(self) -> FileError {
+        FileError {
+            row: self.row.map(count_told),
             column: self.column,
             code: self.code,
             message: self.message,
-        })
+        }
     }
 }
 
@@ -247,23 +242,59 @@ impl MongoStore {
         Ok(FileCreated::Created)
     }
 
-    /// Ends an import as a part of a transaction; `false` where there is no such file to end.
-    pub(super) async fn end_file(
+    /// Ends an import as a part of a transaction.
+    async fn end_file(
         &self,
         session: &mut ClientSession,
-        this: Document,
+        mut file: StoredFile,
         (state, report, finished_at): (FileState, &FileReport, Timestamp),
-    ) -> Attempt<bool> {
-        let found = self.file_documents().find_one(this.clone()).session(&mut *session).await?;
-        let Some(mut file) = found else { return Ok(false) };
+    ) -> Attempt<()> {
         file.state = state.as_str().to_owned();
         file.is_kept = state != FileState::Failed;
-        file.report = StoredReport::new(report)?;
+        file.report = StoredReport::new(report);
         file.finished_at = Some(finished_at.as_microsecond());
-        if state == FileState::Done {
-            file.bytes_parsed = file.size_bytes;
-        }
+        let this = doc! { "_id": &file.id };
         self.file_documents().replace_one(this, file).session(session).await?;
+        Ok(())
+    }
+
+    /// Marks a file done, as a part of the commit of its charges; `false` where it is gone, or was refused:
+    /// the same bytes may have come again since.
+    pub(super) async fn finish_file(
+        &self,
+        session: &mut ClientSession,
+        (organization, id): (OrganizationId, FileId),
+        report: &FileReport,
+        finished_at: Timestamp,
+    ) -> Attempt<bool> {
+        let this = doc! { "_id": id.to_string(), "organization": organization.to_string() };
+        let found = self.file_documents().find_one(this).session(&mut *session).await?;
+        let Some(file) = found else { return Ok(false) };
+        match known(FileState::parse(&file.state), "a file's state")? {
+            FileState::Done => return Ok(true),
+            FileState::Failed => return Ok(false),
+            FileState::Queued | FileState::Parsing | FileState::NeedsMapping => {}
+        }
+        self.end_file(session, file, (FileState::Done, report, finished_at)).await?;
+        Ok(true)
+    }
+
+    async fn try_end_import(
+        &self,
+        session: &mut ClientSession,
+        (lease, id): (&Lease, FileId),
+        end: (FileState, &FileReport, Timestamp),
+    ) -> Attempt<bool> {
+        if !self.hold(session, lease).await? {
+            return Ok(false);
+        }
+        let unfinished = doc! {
+            "_id": id.to_string(),
+            "state": { "$ne": FileState::Done.as_str() },
+        };
+        let found = self.file_documents().find_one(unfinished).session(&mut *session).await?;
+        let Some(file) = found else { return Ok(false) };
+        self.end_file(session, file, end).await?;
         Ok(true)
     }
 
@@ -348,12 +379,8 @@ impl Files for MongoStore {
         report: &FileReport,
         finished_at: Timestamp,
     ) -> Result<bool> {
-        let this = doc! { "_id": id.to_string() };
-        atomically!(self, |session| async {
-            let end = (state, report, finished_at);
-            Ok(self.hold(session, lease).await?
-                && self.end_file(session, this.clone(), end).await?)
-        })
+        let end = (state, report, finished_at);
+        atomically!(self, |session| self.try_end_import(session, (lease, id), end))
     }
 
     async fn delete_file(

@@ -110,10 +110,10 @@ impl MongoStore {
         }
         let mut unfinished = unanswered(&claim.key);
         unfinished.insert("pending_until", found.pending_until);
-        let change = doc! {
-            "$set": { "pending_until": claim.pending_until.as_microsecond() },
-            "$max": { "expires_at": claim.expires_at.as_microsecond() },
-        };
+        let change = doc! { "$set": {
+            "pending_until": claim.pending_until.as_microsecond(),
+            "expires_at": claim.expires_at.as_microsecond(),
+        } };
         let taken = self.requests().update_one(unfinished, change).await?;
         Ok((taken.matched_count == 1).then_some(Claimed::Go(seed)))
     }

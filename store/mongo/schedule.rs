@@ -5,7 +5,7 @@
 //! to the job's document ([`MongoStore::hold`]), so that a claim in the same moment collides with them.
 
 use futures::TryStreamExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mongodb::{
     ClientSession, Collection,
     bson::{Bson, Document, doc},
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     MongoStore,
     failure::Attempt,
-    stored::{bug, count, instant, instant_if_any, known, limit as at_most, stored_count},
+    stored::{count, instant, instant_if_any, known, limit as at_most, stored_count},
     transaction::atomically,
 };
 use crate::{
@@ -128,19 +128,28 @@ fn held(lease: &Lease) -> Result<Document> {
     Ok(doc! { "_id": id(&lease.key), "fence": fence, "leased_until": { "$ne": null } })
 }
 
-/// What puts a job on the schedule or brings it forward. A job that runs remembers that it was wanted; a
-/// claim forgets it, because what was wanted by then is what it is about to do.
+/// What puts a job on the schedule or brings it forward. During a run it is only noted, for the run's end.
 ///
-/// A pipeline, because `$min` outside of one takes a missing due time for the earliest of all
-/// (<https://www.mongodb.com/docs/manual/reference/operator/aggregation/min/>: here nulls are left out).
+/// A pipeline, because it depends on the document, and because its `$min` leaves nulls out
+/// (<https://www.mongodb.com/docs/manual/reference/operator/aggregation/min/>), unlike the update operator.
 fn due_by(due_at: Timestamp) -> Vec<Document> {
     let at = due_at.as_microsecond();
+    let runs = doc! { "$gt": ["$leased_until", null] };
     vec![doc! { "$set": {
-        "due_at": { "$min": ["$due_at", at] },
-        "wanted_at": { "$min": ["$wanted_at", at] },
+        "due_at": { "$cond": [runs.clone(), "$due_at", { "$min": ["$due_at", at] }] },
+        "wanted_at": { "$cond": [runs, { "$min": ["$wanted_at", at] }, null] },
         "fence": { "$ifNull": ["$fence", 0_i64] },
         "failure_count": { "$ifNull": ["$failure_count", 0_i64] },
         "leased_until": { "$ifNull": ["$leased_until", null] },
+    } }]
+}
+
+/// What gives a job's lease to a new holder. What was asked for up to now, this run does.
+fn claim(now: i64, until: Timestamp) -> Vec<Document> {
+    vec![doc! { "$set": {
+        "fence": { "$add": ["$fence", 1_i64] },
+        "leased_until": until.as_microsecond(),
+        "wanted_at": { "$cond": [{ "$gt": ["$wanted_at", now] }, "$wanted_at", null] },
     } }]
 }
 
@@ -171,7 +180,12 @@ impl MongoStore {
         session: &mut ClientSession,
         key: &JobKey,
     ) -> Attempt<()> {
-        let off = doc! { "$set": { "due_at": null, "wanted_at": null, "leased_until": null } };
+        let off = doc! { "$set": {
+            "due_at": null,
+            "wanted_at": null,
+            "leased_until": null,
+            "failure_count": 0_i64,
+        } };
         self.jobs().update_one(doc! { "_id": id(key) }, off).session(&mut *session).await?;
         let its_runs = doc! { "job": id(key) };
         self.run_documents().delete_many(its_runs).session(session).await?;
@@ -197,7 +211,9 @@ impl MongoStore {
         let Some(job) = found else { return Ok(false) };
         let next = end.next_due_at.map(Timestamp::as_microsecond);
         let due_at = [next, job.wanted_at].into_iter().flatten().min();
-        let failure_count = if end.error.is_some() { job.failure_count + 1 } else { 0 };
+        // A job that is off the schedule and comes back begins anew, but for its fence number.
+        let has_failed = end.error.is_some() && due_at.is_some();
+        let failure_count = if has_failed { job.failure_count + 1 } else { 0 };
         let change = doc! { "$set": {
             "due_at": due_at,
             "wanted_at": null,
@@ -231,21 +247,17 @@ impl Schedule for MongoStore {
     }
 
     async fn claim_due(&self, now: Timestamp, lease_seconds: u32) -> Result<Option<Claim>> {
-        let until = now.checked_add(jiff::SignedDuration::from_secs(i64::from(lease_seconds)));
-        let until = until.map_err(|_| bug("a lease ends after the end of time"))?;
+        let length = SignedDuration::from_secs(lease_seconds.into());
+        let until = now.checked_add(length).unwrap_or(Timestamp::MAX);
         let now = now.as_microsecond();
         // A due time of null is no number, so it is not below one.
         let free = doc! {
             "due_at": { "$lte": now },
             "$or": [{ "leased_until": null }, { "leased_until": { "$lte": now } }],
         };
-        let claim = doc! {
-            "$inc": { "fence": 1_i64 },
-            "$set": { "leased_until": until.as_microsecond(), "wanted_at": null },
-        };
         let claimed = self
             .jobs()
-            .find_one_and_update(free, claim)
+            .find_one_and_update(free, claim(now, until))
             .sort(doc! { "due_at": 1, "_id": 1 })
             .return_document(ReturnDocument::After)
             .await?;

@@ -47,7 +47,7 @@ impl StoredDataKey {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 struct StoredSecret {
     organization: String,
     record: String,
@@ -89,21 +89,30 @@ impl MongoStore {
         self.collection("sealed_secrets")
     }
 
-    /// Puts these secrets in the place of all that a record had.
+    /// Puts these secrets in the place of all that a record had; `false` where they are there already.
+    /// Every sealing has a nonce of its own, so the same ciphertext is a repetition of the same request.
     pub(super) async fn replace_secrets(
         &self,
         session: &mut ClientSession,
         organization: OrganizationId,
         record: &str,
         secrets: &[SealedSecret],
-    ) -> Attempt<()> {
+    ) -> Attempt<bool> {
         let theirs = doc! { "organization": organization.to_string(), "record": record };
-        self.secret_documents().delete_many(theirs).session(&mut *session).await?;
-        let new: Vec<_> = secrets.iter().map(StoredSecret::new).collect();
-        if !new.is_empty() {
-            self.secret_documents().insert_many(new).session(session).await?;
+        let documents = self.secret_documents();
+        let mut found = documents.find(theirs.clone()).session(&mut *session).await?;
+        let mut stored: Vec<_> = found.stream(&mut *session).try_collect().await?;
+        let mut new: Vec<_> = secrets.iter().map(StoredSecret::new).collect();
+        stored.sort_by(|a, b| a.field.cmp(&b.field));
+        new.sort_by(|a, b| a.field.cmp(&b.field));
+        if stored == new {
+            return Ok(false);
         }
-        Ok(())
+        documents.delete_many(theirs).session(&mut *session).await?;
+        if !new.is_empty() {
+            documents.insert_many(new).session(session).await?;
+        }
+        Ok(true)
     }
 }
 

@@ -54,6 +54,17 @@ pub(super) fn stored_count(count: u64) -> Result<i64> {
     i64::try_from(count).map_err(|_| bug("a count is larger than the store can hold"))
 }
 
+/// A count that is only told again, never compared or added to by the server: one of 2⁶³ or more, which a
+/// person sees as negative there, reads back as it was.
+pub(super) const fn told_count(count: u64) -> i64 {
+    count.cast_signed()
+}
+
+/// A count stored by [`told_count`].
+pub(super) const fn count_told(stored: i64) -> u64 {
+    stored.cast_unsigned()
+}
+
 /// A bound for a query: larger ones mean the same, as nothing beyond is stored.
 pub(super) fn bound(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)

@@ -133,18 +133,20 @@ impl MongoStore {
         sync: &SyncRun,
         audit: Option<&AuditEvent>,
     ) -> Attempt<Created<SyncRun>> {
-        let this = doc! { "_id": sync.id.to_string() };
-        let open = doc! { "connection": sync.connection.to_string(), "is_open": true };
-        let either = doc! { "$or": [this, open] };
         let documents = self.sync_documents();
-        let found = documents.find_one(either).sort(doc! { "is_open": -1 });
-        if let Some(found) = found.session(&mut *session).await? {
+        let this = doc! { "_id": sync.id.to_string() };
+        if let Some(found) = documents.find_one(this).session(&mut *session).await? {
             return Ok(Created::Exists(found.read()?));
         }
-        let new = StoredSync::new(sync)?;
-        self.sync_documents().insert_one(new).session(&mut *session).await?;
-        if let Some(audit) = audit {
+        if audit.is_some() {
             self.schedule(session, &sync_job(sync.connection), sync.created_at).await?;
+        }
+        let open = doc! { "connection": sync.connection.to_string(), "is_open": true };
+        if let Some(found) = documents.find_one(open).session(&mut *session).await? {
+            return Ok(Created::Exists(found.read()?));
+        }
+        documents.insert_one(StoredSync::new(sync)?).session(&mut *session).await?;
+        if let Some(audit) = audit {
             self.append(session, audit).await?;
         }
         Ok(Created::Created)
@@ -199,6 +201,7 @@ impl Syncs for MongoStore {
         atomically!(self, |session| async {
             let found = self.sync_documents().find_one(open.clone()).session(&mut *session).await?;
             let Some(mut sync) = found else { return Ok(None) };
+            sync.state = SyncState::Running.as_str().to_owned();
             if sync.from.is_none() {
                 let start = |feed: &String| StoredProgress {
                     feed: feed.clone(),
@@ -206,10 +209,9 @@ impl Syncs for MongoStore {
                 };
                 sync.from = Some(from.as_microsecond());
                 sync.to = Some(to.as_microsecond());
-                sync.state = SyncState::Running.as_str().to_owned();
                 sync.progress = feeds.iter().map(start).collect();
-                self.sync_documents().replace_one(open.clone(), &sync).session(session).await?;
             }
+            self.sync_documents().replace_one(open.clone(), &sync).session(session).await?;
             Ok(Some(sync.read()?))
         })
     }

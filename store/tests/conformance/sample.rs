@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use domain::{
-    Account, AuditEvent, BatchId, Connection, ConnectionId, ConnectionStatus, Feed, FileId,
-    FileState, OrganizationId, ProviderId, SyncId, UploadedFile,
+    Account, ApiKey, AuditEvent, BatchId, Connection, ConnectionId, ConnectionStatus, Feed, FileId,
+    FileState, KeyId, OrganizationId, ProviderId, Scope, SyncId, UploadedFile,
     connection::{Sync as SyncRun, SyncState},
     file::{FileOptions, FileReport},
+    organization::Environment,
 };
 use jiff::{Timestamp, civil::Date};
 use store::{
@@ -38,6 +39,20 @@ pub(crate) fn audit(organization: OrganizationId, second: i64) -> Result<AuditEv
         target: "the thing: größer, 大きい".to_owned(),
         ip: Some("192.0.2.7".to_owned()),
         at: at(second)?,
+    })
+}
+
+/// An API key of an organization; its hash is all its number's last byte.
+pub(crate) fn api_key(number: u128, organization: OrganizationId) -> Result<ApiKey, Failure> {
+    Ok(ApiKey {
+        id: KeyId::from_uuid(Uuid::from_u128(number)),
+        organization,
+        name: format!("key {number}"),
+        environment: Environment::Live,
+        scopes: vec![Scope::Read, Scope::Write],
+        sha256: [number.to_le_bytes()[0]; 32],
+        created_at: at(1)?,
+        revoked_at: None,
     })
 }
 
