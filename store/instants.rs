@@ -1,5 +1,6 @@
-//! Instants as both stores keep them: whole microseconds since 1970. The last second that jiff knows has
-//! a fraction which `Timestamp::from_microsecond` does not take, and `Timestamp::MAX` means "never".
+//! Instants as both stores keep them: whole microseconds since 1970. The last second that jiff
+//! knows has a fraction which `Timestamp::from_microsecond` does not take, and `Timestamp::MAX`
+//! means "never".
 
 use jiff::Timestamp;
 
