@@ -42,7 +42,8 @@ pub(crate) struct ChargesQuery {
     cursor: Option<String>,
 }
 
-/// The lines billed in a window. A line that a newer pull or another source stands in for is `superseded`.
+/// The lines billed in a window. A line that a newer pull or another source stands in for is
+/// `superseded`.
 #[utoipa::path(get, path = "/v1/charges", tag = "billing", params(ChargesQuery),
     responses((status = 200, body = Page<ChargeView>)))]
 pub(crate) async fn list_charges(

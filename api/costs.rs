@@ -28,7 +28,8 @@ pub(crate) struct CostsQuery {
     to: Option<String>,
     /// `hour`, `day` (the default), `week`, `month` or `total`.
     granularity: Option<String>,
-    /// Any of `provider`, `service`, `model`, `unit`, `connection`, `sub_account`, `api_key`, with commas.
+    /// Any of `provider`, `service`, `model`, `unit`, `connection`, `sub_account`, `api_key`, with
+    /// commas.
     group_by: Option<String>,
     /// `billed`; the others of the contract are not built yet.
     source: Option<String>,

@@ -31,14 +31,11 @@ mod upload;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::{from_fn, from_fn_with_state},
-};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use auth::KeyCache;
 pub use error::Code;
 pub use reports::Reports;
 pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
@@ -46,8 +43,8 @@ pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
 /// The state as routes take it.
 type Shared = Arc<AppState>;
 
-/// The whole API over `state`. Serve it with connection information (`into_make_service_with_connect_info`), so
-/// that the audit log knows the peer's address.
+/// The whole API over `state`. Serve it with connection information
+/// (`into_make_service_with_connect_info`), so that the audit log knows the peer's address.
 pub fn router(state: Arc<AppState>) -> Router {
     let (router, _) = registered(&state).split_for_parts();
     router
@@ -55,7 +52,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .fallback(envelope::not_found)
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(envelope::trace())
-        .layer(from_fn(envelope::enclose))
+        .layer(from_fn_with_state(Arc::clone(&state), envelope::enclose))
         .with_state(state)
 }
 

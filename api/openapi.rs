@@ -1,4 +1,5 @@
-//! The OpenAPI 3.1 document: what the registered routes say of themselves, and what all of them share.
+//! The OpenAPI 3.1 document: what the registered routes say of themselves, and what all of them
+//! share.
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -14,7 +15,8 @@ use crate::error::{Code, FieldError, PROBLEM_JSON, Problem};
 
 const KEY: &str = "api_key";
 
-/// What stands before the routes: title, security, and the problem document that any of them may answer.
+/// What stands before the routes: title, security, and the problem document that any of them may
+/// answer.
 pub(crate) fn preface() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Outlay")

@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use domain::{Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId, Secret, Zone};
 use jiff::Timestamp;
 use store::{Store, secrets::SealedSecret};
-use uuid::{NoContext, Uuid};
+use uuid::Uuid;
 
 use crate::{auth::KeyCache, error::ApiError, reports::Reports};
 
@@ -116,11 +116,8 @@ impl AppState {
     }
 
     /// 128 new bits for an id, sortable by time.
-    pub(crate) fn new_bits(&self) -> Uuid {
-        let now = self.clock.now();
-        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
-        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
+    pub(crate) fn new_bits(&self) -> Result<Uuid, ApiError> {
+        identity::new_uuid(self.now()).map_err(ApiError::internal)
     }
 
     /// The time zone in which an organization's days begin.
