@@ -20,7 +20,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChargesQuery {
-    /// Date or instant; 30 days before `to` if absent.
+    /// Date (of the organization's time zone) or instant; 30 days before `to` if absent.
     from: Option<String>,
     /// Date or instant, exclusive; now if absent.
     to: Option<String>,

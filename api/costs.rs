@@ -22,7 +22,7 @@ const REPORTED_DIMENSIONS: [&str; 3] = ["path", "end_user", "call_site"];
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CostsQuery {
-    /// Date or instant; 30 days before `to` if absent.
+    /// Date (of the organization's time zone) or instant; 30 days before `to` if absent.
     from: Option<String>,
     /// Date or instant, exclusive; now if absent.
     to: Option<String>,

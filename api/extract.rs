@@ -119,7 +119,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads a JSON body.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // First whether it is JSON at all: what is wrong later in the text outweighs a wrong value before.
+    // First whether it is JSON at all: that outweighs a wrong value.
     let _: IgnoredAny = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
     if bytes.trim_ascii_start().starts_with(b"[") {
         // Serde would take the items of an array for the fields of an object.

@@ -36,8 +36,6 @@ use crate::{
 const KEPT: SignedDuration = SignedDuration::from_hours(48);
 /// After how long a try whose process was killed no longer counts as going on.
 const PENDING: SignedDuration = SignedDuration::from_secs(60);
-/// How long a repeat waits for the first request to end.
-const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const KEY_BYTES_MAX: usize = 255;
 
@@ -118,7 +116,7 @@ impl Once {
             return finished(task).await?.map(|reply| answer(reply.stored()));
         };
         let key = request_key(caller, &self.route, text);
-        let patience_ends_at = tokio::time::Instant::now() + PATIENCE;
+        let patience_ends_at = tokio::time::Instant::now() + state.limits.repeat_patience;
         let mut ticks = tokio::time::interval(POLL);
         loop {
             ticks.tick().await;

@@ -29,7 +29,7 @@ mod state;
 mod syncs;
 mod upload;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -58,8 +58,11 @@ pub fn router(state: Arc<AppState>) -> Router {
 
 /// The OpenAPI 3.1 document, as `GET /openapi.json` answers it and `openapi.json` holds it.
 #[must_use]
-pub fn openapi_json() -> String {
-    openapi::document(quick_routes().merge(slow_routes()).into_openapi())
+pub fn openapi_json() -> &'static str {
+    // Nothing in it changes while the process runs.
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| openapi::document(quick_routes().merge(slow_routes()).into_openapi()));
+    &DOCUMENT
 }
 
 fn registered(state: &Shared) -> OpenApiRouter<Shared> {

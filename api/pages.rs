@@ -97,10 +97,6 @@ fn place(cursor: &str) -> Option<String> {
 
 /// A page of items that lie in a store: a full one is followed by a question whether anything comes
 /// after it.
-///
-/// ```ignore
-/// paged!(asked, |item| item.id.to_string(), |query| store.files(organization, &query))
-/// ```
 macro_rules! paged {
     ($asked:expr, $place:expr, |$query:ident| $fetch:expr) => {{
         let asked: &$crate::pages::Asked = $asked;

@@ -60,6 +60,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Time between two chunks of an upload.
     pub upload_idle_timeout: Duration,
+    /// How long a repeat under one idempotency key waits for the first request to end.
+    pub repeat_patience: Duration,
 }
 
 impl Default for Limits {
@@ -69,6 +71,7 @@ impl Default for Limits {
             upload_bytes_max: 5 << 30,
             request_timeout: Duration::from_secs(30),
             upload_idle_timeout: Duration::from_secs(60),
+            repeat_patience: Duration::from_secs(10),
         }
     }
 }

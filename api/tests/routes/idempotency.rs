@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: the first answer again, and the work once.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
+use api::Limits;
 use domain::{Scope, organization::Environment};
 use serde_json::json;
 
@@ -84,13 +85,35 @@ async fn a_client_that_hangs_up_does_not_stop_the_work() {
     let closed = app.vault.gate.acquire_many(100).await.unwrap();
     let mut call = Box::pin(app.post("/v1/connections").once("k").json(&body).send());
     // Polled until the work waits at the gate, then dropped.
-    let hangs_up = tokio::time::timeout(std::time::Duration::from_millis(300), &mut call).await;
+    let hangs_up = tokio::time::timeout(Duration::from_millis(300), &mut call).await;
     assert!(hangs_up.is_err());
     drop(call);
     drop(closed);
     let replay = app.post("/v1/connections").once("k").json(&body).send().await;
     replay.ok(201);
     assert_eq!(replay.header("idempotent-replayed"), Some("true"));
+    assert_eq!(connection_count(&app).await, 1);
+}
+
+#[tokio::test]
+async fn a_repeat_does_not_wait_for_ever() {
+    let repeat_patience = Duration::from_millis(300);
+    let app = TestApp::start_with(Limits { repeat_patience, ..Limits::default() }, false).await;
+    let body = connection_body("mine");
+    let closed = app.vault.gate.acquire_many(100).await.unwrap();
+    let call = || app.post("/v1/connections").once("k").json(&body).send();
+    // Whichever claims the key, its work waits at the gate, and the other gives up.
+    let (one, two) = (call(), call());
+    tokio::pin!(one, two);
+    let refused = tokio::select! {
+        answer = &mut one => answer,
+        answer = &mut two => answer,
+    };
+    refused.problem(409, "conflict");
+    let other = app.post("/v1/connections").once("k").json(&connection_body("yours")).send().await;
+    other.problem(422, "idempotency_key_reused");
+    drop(closed);
+    call().await.ok(201);
     assert_eq!(connection_count(&app).await, 1);
 }
 

@@ -1,8 +1,6 @@
 //! The API over a store in a temporary folder, with keys of each kind, a clock that can be set, and
 //! reports that answer what a test wants.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
