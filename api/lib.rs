@@ -2,6 +2,7 @@
 
 mod audit_log;
 mod auth;
+pub mod charge_reports;
 mod charges;
 mod connection_input;
 mod connections;

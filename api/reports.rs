@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+pub use books::Dimension;
 use domain::{
     Charge, ConnectionId, Currency, FileId, Granularity, Money, OrganizationId, ProviderId,
     Quantity, Service, Window, Zone,
@@ -45,58 +46,6 @@ pub enum ReportError {
     /// Anything else: a fault of ours, such as a block that cannot be read.
     #[error("the report failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
-}
-
-/// What costs can be grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dimension {
-    /// Who bills.
-    Provider,
-    /// Who sells.
-    Service,
-    /// Model as billed.
-    Model,
-    /// Unit of what was consumed.
-    Unit,
-    /// The connection that read it.
-    Connection,
-    /// Project, workspace or sub-account.
-    SubAccount,
-    /// The provider's id of the API key that spent it.
-    ApiKey,
-}
-
-impl Dimension {
-    /// All dimensions.
-    pub const ALL: [Dimension; 7] = [
-        Dimension::Provider,
-        Dimension::Service,
-        Dimension::Model,
-        Dimension::Unit,
-        Dimension::Connection,
-        Dimension::SubAccount,
-        Dimension::ApiKey,
-    ];
-
-    /// The name in `group_by` and in a row's `group`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Dimension::Provider => "provider",
-            Dimension::Service => "service",
-            Dimension::Model => "model",
-            Dimension::Unit => "unit",
-            Dimension::Connection => "connection",
-            Dimension::SubAccount => "sub_account",
-            Dimension::ApiKey => "api_key",
-        }
-    }
-
-    /// The dimension of a name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Dimension> {
-        Self::ALL.into_iter().find(|dimension| dimension.as_str() == name)
-    }
 }
 
 /// Only what matches all that is set.

@@ -8,6 +8,7 @@ pub mod connections;
 mod error;
 pub mod files;
 pub mod idempotency;
+pub mod mongo;
 pub mod organizations;
 pub mod schedule;
 pub mod secrets;

@@ -4,7 +4,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use store::{Store, sqlite::SqliteStore};
+use store::{Store, mongo::MongoStore, sqlite::SqliteStore};
+use uuid::Uuid;
 
 use crate::Failure;
 
@@ -104,8 +105,23 @@ impl Backend for Mongo {
     }
 
     async fn fresh(&self) -> Result<Fresh, Failure> {
-        Err("there is no store on MongoDB yet".into())
+        let uri = self.uri.as_deref().ok_or("`OUTLAY_TEST_MONGODB_URI` is not set")?;
+        let uri = with_database(uri, &format!("outlay_test_{}", Uuid::now_v7().simple()));
+        let store = Arc::new(MongoStore::open(&uri).await?);
+        Ok(Fresh::new(store, async move || {
+            let client = mongodb::Client::with_uri_str(&uri).await?;
+            let database = client.default_database().ok_or("the URI names a database")?;
+            Ok(database.drop().await?)
+        }))
     }
+}
+
+/// The same server with another database.
+fn with_database(uri: &str, database: &str) -> String {
+    let (place, options) = uri.split_once('?').map_or((uri, ""), |(place, rest)| (place, rest));
+    let hosts_start = place.find("://").map_or(0, |index| index + 3);
+    let hosts_end = place[hosts_start..].find('/').map_or(place.len(), |index| hosts_start + index);
+    format!("{}/{database}?{options}", &place[..hosts_end])
 }
 
 #[expect(clippy::disallowed_methods, reason = "where a test's database is, only its caller knows")]

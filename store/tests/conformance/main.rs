@@ -25,11 +25,29 @@ macro_rules! cases {
 mod backends;
 mod sample;
 
+mod api_keys;
+mod audit;
+mod charges;
+mod connections;
+mod files;
+mod idempotency;
+mod organizations;
 mod schedule;
+mod secrets;
+mod syncs;
 
 /// One list of cases per repository.
 const MODULES: &[(&str, &[Case])] = &[
-    ("schedule", schedule::CASES), //
+    ("api_keys", api_keys::CASES),
+    ("audit", audit::CASES),
+    ("charges", charges::CASES),
+    ("connections", connections::CASES),
+    ("files", files::CASES),
+    ("idempotency", idempotency::CASES),
+    ("organizations", organizations::CASES),
+    ("schedule", schedule::CASES),
+    ("secrets", secrets::CASES),
+    ("syncs", syncs::CASES),
 ];
 
 /// What makes a case fail besides an assertion: anything that can be displayed converts into it.

@@ -1,0 +1,197 @@
+//! The command line: every command, flag and help text.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What AI APIs really cost.
+#[derive(Parser)]
+#[command(name = "outlay", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Settings of every command; what is not given comes from `outlay.toml`, else from the defaults.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Settings {
+    /// Configuration file [default: outlay.toml, if there is one]
+    #[arg(long, global = true, env = "OUTLAY_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Store: sqlite:PATH or mongodb://HOST/DATABASE [default: sqlite:outlay.db]
+    #[arg(long, global = true, env = "OUTLAY_STORE", value_name = "URL", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// File with the key that protects stored credentials [default: beside the store]
+    #[arg(long, global = true, env = "OUTLAY_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, or a filter [default: info]
+    #[arg(long, global = true, env = "OUTLAY_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// How it is logged: text or json [default: text]
+    #[arg(long, global = true, env = "OUTLAY_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// Where the API listens [default: 127.0.0.1:8787]
+    #[arg(long, global = true, env = "OUTLAY_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Where the first start writes the owner's API key, instead of printing it once
+    #[arg(long, global = true, env = "OUTLAY_FIRST_KEY_FILE", value_name = "FILE")]
+    pub(crate) first_key_file: Option<PathBuf>,
+    /// Lets connections use addresses inside your network
+    #[arg(long, global = true, env = "OUTLAY_ALLOW_PRIVATE_URLS", num_args = 0..=1,
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) allow_private_urls: Option<bool>,
+    /// Largest upload in bytes [default: 5368709120]
+    #[arg(long, global = true, env = "OUTLAY_UPLOAD_BYTES_MAX", value_name = "BYTES", hide = true)]
+    pub(crate) upload_bytes_max: Option<u64>,
+}
+
+/// How lists are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// A bare array.
+    Json,
+    /// With a header line.
+    Csv,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct OutputArg {
+    /// How the result is printed
+    #[arg(long, short, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Runs the server: the API, the polls and the imports
+    #[command(
+        after_help = "Example:\n  outlay serve --listen 127.0.0.1:8787 --store sqlite:outlay.db"
+    )]
+    Serve,
+    /// Shows the product on sample data: starts it with a sandbox provider, back-fills, imports a file
+    #[command(after_help = "Example:\n  outlay demo")]
+    Demo(DemoArgs),
+    /// Connects a provider's billing API; asks for the key without showing it
+    #[command(after_help = "Example:\n  outlay connect openai --name production")]
+    Connect(ConnectArgs),
+    /// Imports billing files
+    #[command(after_help = "Example:\n  outlay import november.csv --account 123456789012")]
+    Import(ImportArgs),
+    /// Prints costs
+    #[command(
+        after_help = "Examples:\n  outlay costs --from 2026-11-01 --group-by provider,model\n  \
+                            outlay costs --granularity day --output csv"
+    )]
+    Costs(CostsArgs),
+    /// Polls a connection now
+    #[command(after_help = "Example:\n  outlay sync conn_01k…")]
+    Sync(SyncArgs),
+    /// Lists the providers that can be connected, and what each can tell
+    Providers(OutputArg),
+    /// Lists the billing-file formats that can be imported
+    Formats(OutputArg),
+    /// Emulates a provider's admin API with made-up data, and tells its books
+    #[command(after_help = "Example:\n  outlay sandbox --listen 127.0.0.1:8790 --seed 7\n  \
+                            curl 'http://127.0.0.1:8790/_books?from=2026-11-01&to=2026-11-02'")]
+    Sandbox(SandboxArgs),
+    /// Prints the settings in force and where each comes from
+    Config,
+    /// Prints the OpenAPI document of the API
+    Openapi,
+    /// Reads one file for an import (started by the server itself)
+    #[command(name = "parse-worker", hide = true)]
+    ParseWorker,
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Ends after the report instead of serving on
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// Seed of the made-up data
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Days to back-fill
+    #[arg(long, default_value_t = 90)]
+    pub(crate) days: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct ConnectArgs {
+    /// Provider, as `outlay providers` lists it
+    pub(crate) provider: String,
+    /// Name of the connection [default: the provider's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How many past days are read at first
+    #[arg(long)]
+    pub(crate) backfill_days: Option<u32>,
+    /// Scheme, host and port instead of the provider's own, for the sandbox or a gateway
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// Returns once the connection is made, without waiting for its first sync
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// Billing files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Who bills, where the file does not say
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+    /// The provider's account, where the file does not say
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Leaves out rows that cannot be read, instead of refusing the file
+    #[arg(long)]
+    pub(crate) skip_bad_rows: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Args)]
+pub(crate) struct CostsArgs {
+    /// First day or instant [default: 30 days ago]
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// First day or instant that is not included [default: now]
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+    /// hour, day, week, month or total
+    #[arg(long, default_value = "total")]
+    pub(crate) granularity: String,
+    /// provider, service, model, unit, connection, sub_account, api_key; several with commas
+    #[arg(long, default_value = "provider,model")]
+    pub(crate) group_by: String,
+    /// Only this provider
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+    /// Only this model
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Args)]
+pub(crate) struct SyncArgs {
+    /// Connection id
+    pub(crate) connection: String,
+}
+
+#[derive(Args)]
+pub(crate) struct SandboxArgs {
+    /// Seed of the made-up data: the same seed gives the same data
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// The sandbox's today; data ends the day before [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) today: Option<jiff::civil::Date>,
+}
