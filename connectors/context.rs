@@ -1,5 +1,5 @@
-//! What a connector is given with each call: a transport, a connection's settings, the time. And the one way
-//! from an HTTP answer to a [`ConnectorError`].
+//! What a connector is given with each call: a transport, a connection's settings, the time. And
+//! the one way from an HTTP answer to a [`ConnectorError`].
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The text without any credential that it may hold, for errors and issues that quote a provider.
+    /// The text without any credential that it may hold, for errors and issues that quote a
+    /// provider.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         let mut scrubbed = text.to_owned();
@@ -64,7 +65,8 @@ impl Context<'_> {
         })
     }
 
-    /// A header's value that holds a credential: `scheme` (`"Bearer "`, or empty) and the credential `field`.
+    /// A header's value that holds a credential: `scheme` (`"Bearer "`, or empty) and the
+    /// credential `field`.
     ///
     /// # Errors
     /// Kind `wrong_key_kind` where the field is missing or has characters that no header may have.

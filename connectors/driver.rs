@@ -57,8 +57,12 @@ pub struct Pull {
     pub charges: Vec<Charge<'static>>,
     /// What the provider could not or would not tell, each once; for people.
     pub issues: Vec<String>,
-    /// The window's start up to here is complete and final, midnight UTC; `None` where none of it is.
+    /// The window's start up to here is complete and final, midnight UTC; `None` where none of it
+    /// is.
     pub complete_through: Option<Timestamp>,
+    /// Days of the window about which the provider said nothing, not even that there was nothing:
+    /// what is known of them from before still stands.
+    pub unanswered: Vec<Window>,
 }
 
 /// Drives connectors.
@@ -87,7 +91,8 @@ impl Driver {
         self
     }
 
-    /// Cuts `[from, to)`, widened to whole UTC days, into windows that the feed allows, oldest first.
+    /// Cuts `[from, to)`, widened to whole UTC days, into windows that the feed allows, oldest
+    /// first.
     ///
     /// ```
     /// use connectors::Driver;
@@ -144,8 +149,8 @@ impl Driver {
     /// Charges that begin outside the window, or that cannot be stored, are left out with an issue.
     ///
     /// # Errors
-    /// [`ConnectorError`] where a page cannot be had in spite of retries. Nothing of the pull is returned
-    /// then: a part of a day must not pass for the day.
+    /// [`ConnectorError`] where a page cannot be had in spite of retries. Nothing of the pull is
+    /// returned then: a part of a day must not pass for the day.
     pub async fn pull(
         &self,
         connector: &dyn Connector,
@@ -209,8 +214,8 @@ impl Driver {
         }
     }
 
-    /// Counts the attempt and waits where asking again may help; gives the error back where it does not, or
-    /// no longer.
+    /// Counts the attempt and waits where asking again may help; gives the error back where it does
+    /// not, or no longer.
     async fn recover(
         &self,
         error: ConnectorError,
@@ -278,6 +283,7 @@ struct Gathered {
     charges: Vec<Charge<'static>>,
     issues: Vec<String>,
     complete_through: Timestamp,
+    unanswered: Vec<Window>,
     outside_count: usize,
     unusable_count: usize,
 }
@@ -289,6 +295,7 @@ impl Gathered {
             charges: Vec::new(),
             issues: Vec::new(),
             complete_through: window.end,
+            unanswered: Vec::new(),
             outside_count: 0,
             unusable_count: 0,
         }
@@ -307,6 +314,7 @@ impl Gathered {
             }
         }
         self.issues.extend(page.issues);
+        self.unanswered.extend(page.unanswered);
         let through = page.complete_through.unwrap_or(Timestamp::MAX);
         self.complete_through = self.complete_through.min(through);
         page.next_cursor
@@ -318,7 +326,8 @@ impl Gathered {
             self.issues.push(format!("{outside} charges outside the window were left out"));
         }
         if unusable > 0 {
-            let message = format!("{unusable} charges with impossible amounts or times left out");
+            let message =
+                format!("{unusable} charges with impossible amounts or times were left out");
             self.issues.push(message);
         }
         self.charges.sort_unstable_by(total_order);
@@ -327,6 +336,7 @@ impl Gathered {
             charges: self.charges,
             issues: distinct(&self.issues, settings, issues_max),
             complete_through: (through > self.window.start).then_some(through),
+            unanswered: self.unanswered,
         }
     }
 }
@@ -334,9 +344,11 @@ impl Gathered {
 /// Each issue once, without credentials, and no more than `most`; what is beyond is counted.
 fn distinct(issues: &[String], settings: &Settings, most: usize) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let all: Vec<String> = issues.iter().map(|issue| settings.scrub(issue)).collect();
-    let mut kept: Vec<String> =
-        all.into_iter().filter(|issue| seen.insert(issue.clone())).collect();
+    let short = |issue: &String| -> String {
+        settings.scrub(issue).chars().take(ISSUE_CHARACTERS_MAX).collect()
+    };
+    let mut kept: Vec<String> = issues.iter().map(short).collect();
+    kept.retain(|issue| seen.insert(issue.clone()));
     let more = kept.len().saturating_sub(most);
     kept.truncate(most);
     if more > 0 {

@@ -66,8 +66,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether asking again helps, where nothing else is known. An unreadable answer may come from something
-    /// in between that is down, so it is asked for again.
+    /// Whether asking again helps, where nothing else is known. An unreadable answer may come from
+    /// something in between that is down, so it is asked for again.
     const fn retry(self) -> Retry {
         match self {
             ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Malformed => {
@@ -139,8 +139,8 @@ pub struct ConnectorError {
 }
 
 impl ConnectorError {
-    /// A failure of `kind` while doing `operation`. `message` must hold no secret; what to do and whether to
-    /// retry follow from the kind.
+    /// A failure of `kind` while doing `operation`. `message` must hold no secret; what to do and
+    /// whether to retry follow from the kind.
     #[must_use]
     pub fn new(
         descriptor: &'static ConnectorDescriptor,
@@ -191,8 +191,8 @@ impl ConnectorError {
         ConnectorError::new(descriptor, operation, kind, message).caused_by(error)
     }
 
-    /// An answer that is not a success. The provider's words are quoted, except about a key it does not
-    /// know: those often repeat parts of the key.
+    /// An answer that is not a success. The provider's words are quoted, except about a key it does
+    /// not know: those often repeat parts of the key.
     pub(crate) fn of_response(
         descriptor: &'static ConnectorDescriptor,
         operation: &'static str,

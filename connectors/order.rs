@@ -1,4 +1,5 @@
-//! A total order of charges, so that the same data is the same bytes whatever order a provider sends it in.
+//! A total order of charges, so that the same data is the same bytes whatever order a provider
+//! sends it in.
 
 use std::cmp::Ordering;
 

@@ -1,5 +1,5 @@
-//! The way out: a role, the real one over HTTP, and the driver's wrapper that keeps connectors to their hosts
-//! and to a decent pace.
+//! The way out: a role, the real one over HTTP, and the driver's wrapper that keeps connectors to
+//! their hosts and to a decent pace.
 
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ impl Transport for HttpTransport {
     }
 }
 
-/// A transport that sends to the hosts of one descriptor only, or, where the base URL was replaced, only to
-/// its origin; and never faster than the descriptor allows.
+/// A transport that sends to the hosts of one descriptor only, or, where the base URL was replaced,
+/// only to its origin; and never faster than the descriptor allows.
 pub(crate) struct FencedTransport<'a> {
     pub(crate) inner: &'a dyn Transport,
     pub(crate) paces: &'a Paces,

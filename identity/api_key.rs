@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use crate::{IdentityError, Result, new_uuid};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 43 of 62 characters are a little more than 256 bits; unlike base64 they hold no sign at which a double
-/// click or a line break would cut the key.
+/// 43 of 62 characters are a little more than 256 bits; unlike base64 they hold no sign at which a
+/// double click or a line break would cut the key.
 const RANDOM_CHARACTERS: usize = 43;
 
 /// What a new key shall be.
@@ -73,7 +73,8 @@ pub fn hash_key(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// Reads a presented key; `None` where the text cannot be one, so that nothing needs to be looked up.
+/// Reads a presented key; `None` where the text cannot be one, so that nothing needs to be looked
+/// up.
 ///
 /// ```
 /// assert_eq!(identity::parse_api_key("outlay_live_tooshort"), None);
@@ -95,7 +96,8 @@ const fn prefix(environment: Environment) -> &'static str {
     }
 }
 
-/// Each character is equally likely: of the 64 values of six random bits, the two without one are dropped.
+/// Each character is equally likely: of the 64 values of six random bits, the two without one are
+/// dropped.
 fn push_random_characters(text: &mut String) -> Result<()> {
     let mut left = RANDOM_CHARACTERS;
     let mut random = Zeroizing::new([0_u8; 64]);

@@ -10,8 +10,8 @@ const PAGE_ENTRIES: usize = 500;
 /// What a walk over the log has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainVerdict {
-    /// Every entry is what was written, in its place. To see later that none was cut off the end, keep
-    /// `last_hash` elsewhere and compare.
+    /// Every entry is what was written, in its place. To see later that none was cut off the end,
+    /// keep `last_hash` elsewhere and compare.
     Intact {
         /// How many entries.
         entry_count: u64,

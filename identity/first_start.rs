@@ -16,8 +16,9 @@ pub struct FirstStart {
     pub key: Secret,
 }
 
-/// Makes the organization `name` and its owner's key where the store has no organization yet, and writes
-/// both to the audit log. `None` where there is one: of many processes starting at once, one makes it.
+/// Makes the organization `name` and its owner's key where the store has no organization yet, and
+/// writes both to the audit log. `None` where there is one: of many processes starting at once, one
+/// makes it.
 ///
 /// # Errors
 /// Where the store fails or the system has no randomness.

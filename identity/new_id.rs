@@ -5,8 +5,8 @@ use uuid::{Builder, Uuid};
 
 use crate::{IdentityError, Result};
 
-/// A new UUIDv7 for an instant; an instant before 1970 counts as 1970. Each kind of id takes it with
-/// `from_uuid`.
+/// A new UUIDv7 for an instant; an instant before 1970 counts as 1970. Each kind of id takes it
+/// with `from_uuid`.
 ///
 /// ```
 /// let id = domain::FileId::from_uuid(identity::new_uuid(jiff::Timestamp::UNIX_EPOCH)?);

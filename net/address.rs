@@ -1,5 +1,6 @@
-//! Which addresses may be called. A URL from outside must not reach into the network that Outlay runs in,
-//! nor the metadata service of its cloud (<https://owasp.org/www-community/attacks/Server_Side_Request_Forgery>).
+//! Which addresses may be called. A URL from outside must not reach into the network that Outlay
+//! runs in, nor the metadata service of its cloud
+//! (<https://owasp.org/www-community/attacks/Server_Side_Request_Forgery>).
 //!
 //! The ranges are those of the registries of special-purpose addresses:
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and
@@ -14,8 +15,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub enum AddressPolicy {
     /// Public addresses, over `https`.
     PublicOnly,
-    /// Also loopback and private networks, and `http`: the operator's choice, for tests, the sandbox and
-    /// gateways inside a company. Link-local addresses (a cloud's metadata service) stay refused.
+    /// Also loopback and private networks, and `http`: the operator's choice, for tests, the
+    /// sandbox and gateways inside a company. Link-local addresses (a cloud's metadata service)
+    /// stay refused.
     PrivateAllowed,
 }
 
@@ -30,7 +32,8 @@ impl AddressPolicy {
     }
 }
 
-/// Whether an address belongs to the public internet. Addresses that carry another inside are judged by it.
+/// Whether an address belongs to the public internet. Addresses that carry another inside are
+/// judged by it.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -97,8 +100,8 @@ fn is_private(address: IpAddr) -> bool {
 #[error("the name has no address that may be called")]
 pub(crate) struct RefusedAddress;
 
-/// Resolves a name and keeps the addresses that may be called. The connection is made to these and no
-/// others, so there is no moment between the check and the use in which the answer could change.
+/// Resolves a name and keeps the addresses that may be called. The connection is made to these and
+/// no others, so there is no moment between the check and the use in which the answer could change.
 pub(crate) struct GuardedResolver {
     pub(crate) policy: AddressPolicy,
 }

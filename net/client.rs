@@ -49,8 +49,8 @@ impl HttpClient {
         HttpClient::new(Some(policy), HttpLimits::default())
     }
 
-    /// A client for URLs of the operator's own choice, any address and `http` included, with the default
-    /// limits.
+    /// A client for URLs of the operator's own choice, any address and `http` included, with the
+    /// default limits.
     ///
     /// # Errors
     /// [`NetErrorKind::Tls`] where the system has no usable trust store.
@@ -100,8 +100,8 @@ impl HttpClient {
         Ok(HttpResponse { status, headers: std::mem::take(response.headers_mut()), body })
     }
 
-    /// Judges what the URL itself shows; answers the host for messages. Names are judged by the resolver, but
-    /// a literal address is never resolved.
+    /// Judges what the URL itself shows; answers the host for messages. Names are judged by the
+    /// resolver, but a literal address is never resolved.
     fn admit(&self, url: &Url) -> Result<String, NetError> {
         let refuse = |why: &str| Err(NetError::new(NetErrorKind::RefusedUrl, why));
         match (url.scheme(), self.policy) {
@@ -127,7 +127,8 @@ impl HttpClient {
         }
     }
 
-    /// Reads decompressed chunks until the end or the limit, so a small bomb cannot become a large body.
+    /// Reads decompressed chunks until the end or the limit, so a small bomb cannot become a large
+    /// body.
     async fn read_body(
         &self,
         host: &str,

@@ -1,5 +1,5 @@
-//! What can go wrong between a request and its answer. No text here names a path, a query, user information
-//! or a header's value.
+//! What can go wrong between a request and its answer. No text here names a path, a query, user
+//! information or a header's value.
 
 use std::error::Error;
 
@@ -47,7 +47,8 @@ impl NetError {
         self.kind
     }
 
-    /// The failure of a request to `host`. The URL is taken out of the cause: its query may hold a key.
+    /// The failure of a request to `host`. The URL is taken out of the cause: its query may hold a
+    /// key.
     pub(crate) fn of_request(host: &str, error: reqwest::Error) -> NetError {
         let error = error.without_url();
         let kind = kind_of(&error);
@@ -85,8 +86,8 @@ fn kind_of(error: &reqwest::Error) -> NetErrorKind {
     }
 }
 
-/// Whether `error` or anything below it is a `T`. An `io::Error` hides the error it was made of from
-/// `source`, so it is opened.
+/// Whether `error` or anything below it is a `T`. An `io::Error` hides the error it was made of
+/// from `source`, so it is opened.
 fn find<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

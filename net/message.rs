@@ -1,5 +1,5 @@
-//! A request and an answer as plain data. Their `Debug` shows neither header values nor queries nor bodies,
-//! because keys travel in all three.
+//! A request and an answer as plain data. Their `Debug` shows neither header values nor queries nor
+//! bodies, because keys travel in all three.
 
 use std::fmt;
 

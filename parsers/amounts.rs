@@ -1,9 +1,10 @@
 //! Cells of a billing file to exact amounts.
 //!
-//! FOCUS wants plain decimals (`12.5`, `1.7765e-06`); files that went through a spreadsheet bring `$10,000.00 `,
-//! `(5.00)` and decimal commas. What comma and point mean is decided once per file and never per cell: a cell
-//! that could mean two numbers, such as `1,234` before anything else has shown the file's way, is refused.
-//! <https://focus.finops.org/focus-specification/>, attribute "Numeric Format".
+//! FOCUS wants plain decimals (`12.5`, `1.7765e-06`); files that went through a spreadsheet bring
+//! `$10,000.00 `, `(5.00)` and decimal commas. What comma and point mean is decided once per file
+//! and never per cell: a cell that could mean two numbers, such as `1,234` before anything else has
+//! shown the file's way, is refused. <https://focus.finops.org/focus-specification/>, attribute
+//! "Numeric Format".
 
 use domain::{AmountError, Rounded, fixed};
 
@@ -63,8 +64,8 @@ impl Amounts {
         Amounts { mark: DecimalMark::Unknown }
     }
 
-    /// Learns from a cell that is read for good only later. Nothing is assumed yet, and what cannot be read
-    /// or contradicts the cells before is told when it is read.
+    /// Learns from a cell that is read for good only later. Nothing is assumed yet, and what cannot
+    /// be read or contradicts the cells before is told when it is read.
     pub(crate) fn learn_from(&mut self, text: &str) {
         let _is_told_later = self.read(text);
         if self.mark == DecimalMark::AssumedPoint {
@@ -250,8 +251,8 @@ fn has_both(digits: &str, group: char, decimal: char) -> bool {
     parts.is_some_and(|(whole, fraction)| !fraction.contains(group) && is_grouped(whole, group))
 }
 
-/// The quick way for what nearly all cells are: digits, perhaps with a point, that fit a `u64`. Also says
-/// what the cell shows of the file's decimal mark.
+/// The quick way for what nearly all cells are: digits, perhaps with a point, that fit a `u64`.
+/// Also says what the cell shows of the file's decimal mark.
 fn read_plain(text: &str) -> Option<(i128, DecimalMark)> {
     let bytes = text.as_bytes();
     let is_negative = bytes.first() == Some(&b'-');
@@ -387,7 +388,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_quick_way_agrees_with_the_domain(text in "-?[0-9]{0,12}(\\.[0-9]{0,17})?(e-?[0-9]{1,2})?") {
+        fn the_quick_way_agrees_with_the_domain(
+            text in "-?[0-9]{0,12}(\\.[0-9]{0,17})?(e-?[0-9]{1,2})?"
+        ) {
             let here = Amounts::new().read(&text);
             match fixed::parse_rounded(&text) {
                 Ok(rounded) => {
@@ -406,8 +409,9 @@ mod tests {
             let minus = if cents < 0 { "-" } else { "" };
             let grouped = |mark: &str| {
                 let digits = units.to_string();
+                let groups = digits.as_bytes().rchunks(3).rev();
                 let groups: Vec<&str> =
-                    digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap()).collect();
+                    groups.map(|group| str::from_utf8(group).unwrap()).collect();
                 groups.join(mark)
             };
             let value = i128::from(cents) * (ONE / 100);

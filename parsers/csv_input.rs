@@ -1,8 +1,9 @@
 //! Records of a delimited text file, within limits.
 //!
-//! Finds the header among the first rows and the delimiter with it, then reads record by record. Guards against
-//! what a CSV reader alone lets pass: endless records, NUL characters, files that end inside a quote or a row.
-//! Only a line feed ends a record, so that line numbers are exact; a carriage return before it is dropped.
+//! Finds the header among the first rows and the delimiter with it, then reads record by record.
+//! Guards against what a CSV reader alone lets pass: endless records, NUL characters, files that
+//! end inside a quote or a row. Only a line feed ends a record, so that line numbers are exact; a
+//! carriage return before it is dropped.
 
 use std::{
     collections::BTreeSet,
@@ -16,10 +17,11 @@ use crate::{
     encoding::{Malformed, Utf8Input},
 };
 
-/// Delimiters, likeliest first: comma, what spreadsheets of comma-decimal countries write, "Unicode text".
+/// Delimiters, likeliest first: comma, what spreadsheets of comma-decimal countries write, "Unicode
+/// text".
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
-/// Appended to every file. Alone in a record it says that the file ended between records; anywhere else, that
-/// it ended inside a quote. It cannot be mistaken for content, which must not hold NUL.
+/// Appended to every file. Alone in a record it says that the file ended between records; anywhere
+/// else, that it ended inside a quote. It cannot be mistaken for content, which must not hold NUL.
 const END_MARK: &[u8] = b"\n\0";
 /// How much is read at once.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -39,7 +41,8 @@ pub(crate) struct CsvInput<'a> {
 }
 
 impl<'a> CsvInput<'a> {
-    /// Opens a file and reads to the end of its header: the first of the first rows that `is_header` accepts.
+    /// Opens a file and reads to the end of its header: the first of the first rows that
+    /// `is_header` accepts.
     pub(crate) fn open(
         input: &'a mut dyn Read,
         limits: &Limits,
@@ -238,7 +241,8 @@ fn is_blank(record: &StringRecord) -> bool {
     record.as_slice().trim_start().is_empty()
 }
 
-/// The line on which a record begins. Blank lines before it belong to nobody, so it is counted from its end.
+/// The line on which a record begins. Blank lines before it belong to nobody, so it is counted from
+/// its end.
 fn first_line(text: &str, start: u64, next_line: u64, is_cut: bool) -> u64 {
     if next_line <= start + 1 {
         return start;

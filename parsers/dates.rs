@@ -1,10 +1,10 @@
 //! Cells of a billing file to instants.
 //!
-//! FOCUS wants `2026-05-01T00:00:00Z`; its public sample has `2024-09-01 00:00:00` and the examples of its
-//! specification `4/1/25`. Text without an offset is UTC, as FOCUS prescribes. Whether a slash date begins with
-//! its month or its day is decided once per file: a part over 12 shows it, and so does a billing period that is
-//! whole months in one reading only. <https://focus.finops.org/focus-specification/>, attribute
-//! "Date/Time Format".
+//! FOCUS wants `2026-05-01T00:00:00Z`; its public sample has `2024-09-01 00:00:00` and the examples
+//! of its specification `4/1/25`. Text without an offset is UTC, as FOCUS prescribes. Whether a
+//! slash date begins with its month or its day is decided once per file: a part over 12 shows it,
+//! and so does a billing period that is whole months in one reading only.
+//! <https://focus.finops.org/focus-specification/>, attribute "Date/Time Format".
 
 use jiff::{
     Timestamp,

@@ -1,8 +1,9 @@
 //! Bytes of a file to UTF-8, as a stream.
 //!
-//! A byte-order mark decides: UTF-8, UTF-16 of either order; no mark means UTF-8. Spreadsheet programs write
-//! UTF-16 as "Unicode text". Any other encoding would have to be guessed, and a wrong guess is silent damage,
-//! so it is refused: UTF-8 is checked where records are read, UTF-16 here.
+//! A byte-order mark decides: UTF-8, UTF-16 of either order; no mark means UTF-8. Spreadsheet
+//! programs write UTF-16 as "Unicode text". Any other encoding would have to be guessed, and a
+//! wrong guess is silent damage, so it is refused: UTF-8 is checked where records are read, UTF-16
+//! here.
 
 use std::{
     borrow::Cow,
@@ -99,7 +100,8 @@ pub(crate) fn decode_head(head: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(text.into_owned().into_bytes()))
 }
 
-/// The encoding and how long its mark is; `None` for UTF-16 and UTF-32 that cannot be told apart from noise.
+/// The encoding and how long its mark is; `None` for UTF-16 and UTF-32 that cannot be told apart
+/// from noise.
 fn encoding_of(first: &[u8]) -> Option<(&'static Encoding, usize)> {
     match first {
         [0xff, 0xfe, 0, 0, ..] => None,

@@ -1,7 +1,7 @@
 //! Why a whole file was refused.
 //!
-//! Each reason has a stable code and says what is wrong and what would be right. Messages name lines and
-//! columns; they never repeat the content of a cell or a path.
+//! Each reason has a stable code and says what is wrong and what would be right. Messages name
+//! lines and columns; they never repeat the content of a cell or a path.
 
 use std::io;
 

@@ -1,4 +1,5 @@
-//! FOCUS CSV, versions 1.0 to 1.3: the FinOps Open Cost and Usage Specification's cost and usage dataset.
+//! FOCUS CSV, versions 1.0 to 1.3: the FinOps Open Cost and Usage Specification's cost and usage
+//! dataset.
 //!
 //! <https://focus.finops.org/focus-specification/>, read in November 2026 with the sample data of
 //! <https://github.com/FinOps-Open-Cost-and-Usage-Spec/FOCUS-Sample-Data>.
@@ -10,16 +11,19 @@
 //! | `BilledCost`, `EffectiveCost` (`AmortizedCost`), `ListCost` in `BillingCurrency` | costs |
 //! | `ConsumedQuantity`, `ConsumedUnit` (`UsageQuantity`, `UsageUnit`) | what was consumed |
 //! | `PricingQuantity`, `PricingUnit` | what was priced |
-//! | `ServiceName`, `SkuId`, `ChargeDescription`, `SubAccountId` | service name, SKU, description, sub-account |
+//! | `ServiceName`, `SkuId` | service name, SKU |
+//! | `ChargeDescription`, `SubAccountId` | description, sub-account |
 //! | `ServiceProviderName` (1.3), else `ProviderName` | provider; also kept as text |
 //! | `BillingAccountId` | account |
 //! | `x_Model`, `x_model`, `x_ModelId` | model |
 //! | all others | kept as text |
 //!
-//! **Quirks** of real files: null as the word `NULL`, dates without `T` and `Z` or as `4/1/25`, amounts such as
-//! `$10,000.00 `, a byte-order mark, mandatory columns missing. They are read, and told once each.
+//! **Quirks** of real files: null as the word `NULL`, dates without `T` and `Z` or as `4/1/25`,
+//! amounts such as `$10,000.00 `, a byte-order mark, mandatory columns missing. They are read, and
+//! told once each.
 
 mod columns;
+mod problems;
 mod rows;
 
 use std::{borrow::Cow, io::Read};

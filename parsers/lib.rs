@@ -13,9 +13,9 @@
 //! #         _: &[Option<&str>],
 //! #     ) -> Result<(), parsers::SinkError> { Ok(()) }
 //! # }
-//! let file = "BilledCost,EffectiveCost,BillingCurrency,ChargeCategory,ChargePeriodStart,ChargePeriodEnd,\
-//!             ServiceName,ProviderName\n\
-//!             0.1,0.1,USD,Usage,2026-05-03T00:00:00Z,2026-05-04T00:00:00Z,OpenAI API,OpenAI\n";
+//! let file = "BilledCost,EffectiveCost,BillingCurrency,ChargeCategory,ServiceName,ProviderName,\
+//!             ChargePeriodStart,ChargePeriodEnd\n\
+//!             0.1,0.1,USD,Usage,OpenAI API,OpenAI,2026-05-03T00:00:00Z,2026-05-04T00:00:00Z\n";
 //! let parser = parsers::detect("may.csv", file.as_bytes())?;
 //! assert_eq!(parser.descriptor().id, "focus");
 //! let options = ParseOptions::new("2026-06-01T00:00:00Z".parse().unwrap());

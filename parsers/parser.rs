@@ -1,7 +1,7 @@
 //! What a billing-file format is, and what an import may ask of it.
 //!
-//! A parser is told everything that it needs, the present instant included. It reads once, from front to back,
-//! and keeps no more than a record and a bounded list of problems in memory.
+//! A parser is told everything that it needs, the present instant included. It reads once, from
+//! front to back, and keeps no more than a record and a bounded list of problems in memory.
 
 use std::io::Read;
 
@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use crate::{ChargeSink, ParseError, ParseReport};
 
-/// How much of a file's beginning [`crate::detect`] wants to see. Fewer bytes are fine only if there are no
-/// more: a header that lies beyond is not found.
+/// How much of a file's beginning [`crate::detect`] wants to see. Fewer bytes are fine only if
+/// there are no more: a header that lies beyond is not found.
 pub const HEAD_BYTES: usize = 64 * 1024;
 
 /// Whether a file is of a parser's format.
@@ -28,18 +28,19 @@ pub trait Parser: Sync {
     /// What the format says of itself.
     fn descriptor(&self) -> &'static FormatDescriptor;
 
-    /// Whether the file is of this format, by its first [`HEAD_BYTES`]. The content decides; the name may
-    /// only help where two formats look alike.
+    /// Whether the file is of this format, by its first [`HEAD_BYTES`]. The content decides; the
+    /// name may only help where two formats look alike.
     fn sniff(&self, name: &str, head: &[u8]) -> Confidence;
 
     /// Reads the whole file. Good rows go to `sink`, in file order; bad rows go to the report.
     ///
-    /// With [`OnError::Reject`] reading ends once `errors_max` bad rows are known, since nothing will be kept.
-    /// Whether the charges pushed so far are kept is the caller's decision in every case.
+    /// With [`OnError::Reject`] reading ends once `errors_max` bad rows are known, since nothing
+    /// will be kept. Whether the charges pushed so far are kept is the caller's decision in every
+    /// case.
     ///
     /// # Errors
-    /// [`ParseError`] where the file as a whole cannot be read: another format, broken text, a limit. What had
-    /// been pushed before must be thrown away.
+    /// [`ParseError`] where the file as a whole cannot be read: another format, broken text, a
+    /// limit. What had been pushed before must be thrown away.
     fn parse(
         &self,
         input: &mut dyn Read,
@@ -77,7 +78,8 @@ impl ParseOptions {
     }
 }
 
-/// Bounds that keep a hostile file from using more than its share. There is none on rows: they are streamed.
+/// Bounds that keep a hostile file from using more than its share. There is none on rows: they are
+/// streamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest record, as UTF-8. An unclosed quote ends here.

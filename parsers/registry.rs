@@ -1,6 +1,7 @@
 //! All parsers, and which of them a file belongs to.
 //!
-//! The content decides, never the name: exports are renamed, and spreadsheets are saved with any ending.
+//! The content decides, never the name: exports are renamed, and spreadsheets are saved with any
+//! ending.
 
 use crate::{Confidence, ParseError, Parser, encoding::decode_head, focus::Focus};
 
@@ -26,8 +27,9 @@ const HTML_STARTS: [&[u8]; 4] = [b"<!doctype", b"<html", b"<table", b"<?xml"];
 /// The parser of a file, by its name and its first [`crate::HEAD_BYTES`].
 ///
 /// # Errors
-/// [`ParseError::Empty`], [`ParseError::UnsupportedMediaType`] for kinds of files that are known but not read,
-/// [`ParseError::InvalidEncoding`], [`ParseError::UnknownFormat`] where no parser claims it.
+/// [`ParseError::Empty`], [`ParseError::UnsupportedMediaType`] for kinds of files that are known
+/// but not read, [`ParseError::InvalidEncoding`], [`ParseError::UnknownFormat`] where no parser
+/// claims it.
 pub fn detect(name: &str, head: &[u8]) -> Result<&'static dyn Parser, ParseError> {
     for (start, what, instead) in OTHER_KINDS {
         if head.starts_with(start) {

@@ -1,7 +1,7 @@
 //! What came of a file: control totals and a list of problems.
 //!
-//! Every row that is read is either a charge or left out for a reason, and so is its money where it can be
-//! read at all: no cent disappears without a line that says so.
+//! Every row that is read is either a charge or left out for a reason, and so is its money where it
+//! can be read at all: no cent disappears without a line that says so.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ pub struct Skipped {
 /// What a parser found in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParseReport {
-    /// Rows read, without the header and blank rows. `charge_count` and the skipped rows add up to it.
+    /// Rows read, without the header and blank rows. `charge_count` and the skipped rows add up to
+    /// it.
     pub row_count: u64,
     /// Rows that became charges.
     pub charge_count: u64,
@@ -34,7 +35,8 @@ pub struct ParseReport {
     pub totals: Vec<FileTotal>,
     /// What those rows left out add up to whose cost and currency can be read.
     pub skipped_totals: Vec<FileTotal>,
-    /// Departures from the format that did not stop a row: one entry each, with the first line and the count.
+    /// Departures from the format that did not stop a row: one entry each, with the first line and
+    /// the count.
     pub warnings: Vec<FileError>,
     /// The first rows left out, one entry each.
     pub errors: Vec<FileError>,

@@ -1,6 +1,7 @@
 //! Where a parser's charges go.
 //!
-//! The parser lends each charge for the length of one call; a sink that keeps it copies what it needs.
+//! The parser lends each charge for the length of one call; a sink that keeps it copies what it
+//! needs.
 
 use std::error::Error;
 
@@ -17,7 +18,8 @@ pub struct ChargeAccount<'a> {
 
 /// Takes charges one by one.
 pub trait ChargeSink {
-    /// The file's other columns: those that no field of [`Charge`] holds. Called once, before any charge.
+    /// The file's other columns: those that no field of [`Charge`] holds. Called once, before any
+    /// charge.
     ///
     /// # Errors
     /// [`SinkError`] ends the import.

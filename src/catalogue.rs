@@ -85,3 +85,50 @@ pub(crate) fn formats(output: Output) -> Result<()> {
     let rows = formats.iter().map(row).collect();
     Listing { columns, rows, json: &to_raw_value(&formats)? }.print(output)
 }
+
+#[cfg(test)]
+mod tests {
+    //! Documents that name every connector or format agree with the descriptors.
+
+    use super::*;
+
+    fn document(name: &str) -> String {
+        std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn every_connector_has_its_row_in_subprocessors() {
+        let text = document("SUBPROCESSORS.md");
+        let rest = text.split_once("<!-- connectors: begin -->\n").unwrap().1;
+        let found = rest.split_once("<!-- connectors: end -->").unwrap().0;
+        let mut expected =
+            "| Provider | Hosts that are called | What they receive | Documentation |\n\
+                            |---|---|---|---|\n"
+                .to_owned();
+        for connector in connectors::REGISTRY {
+            let descriptor = connector.descriptor();
+            let hosts: Vec<_> = descriptor.hosts.iter().map(|host| format!("`{host}`")).collect();
+            let (title, id) = (descriptor.title, descriptor.id);
+            let (hosts, sent) = (hosts.join(", "), descriptor.data_sent);
+            let url = descriptor.documentation_url;
+            expected.push_str(&format!("| {title} (`{id}`) | {hosts} | {sent} | <{url}> |\n"));
+        }
+        assert_eq!(
+            found, expected,
+            "SUBPROCESSORS.md is stale; between its marks put:\n{expected}"
+        );
+    }
+
+    #[test]
+    fn every_connector_and_format_is_in_the_readme() {
+        let text = document("README.md");
+        let connectors = connectors::REGISTRY.iter().map(|connector| connector.descriptor());
+        let connectors = connectors.map(|descriptor| (descriptor.title, descriptor.id));
+        let formats = parsers::REGISTRY.iter().map(|parser| parser.descriptor());
+        let formats = formats.map(|descriptor| (descriptor.title, descriptor.id));
+        for (title, id) in connectors.chain(formats) {
+            let row = format!("| {title} | `{id}` |");
+            assert!(text.contains(&row), "README.md lacks the row `{row}`");
+        }
+    }
+}

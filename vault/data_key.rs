@@ -44,7 +44,8 @@ impl DataKey {
         &self.0
     }
 
-    /// Reads 32 bytes written as base64 (either alphabet, padded or not) or as 64 hexadecimal digits.
+    /// Reads 32 bytes written as base64 (either alphabet, padded or not) or as 64 hexadecimal
+    /// digits.
     pub(crate) fn from_text(text: &str) -> Result<DataKey> {
         let text = text.trim_ascii();
         if text.is_empty() {

@@ -1,7 +1,8 @@
 //! AES-256-GCM with a random nonce and bound context: the bytes that the store keeps.
 //!
-//! A sealed value is one byte that names this format, twelve bytes of nonce, the ciphertext, and the
-//! sixteen bytes of its tag. The context is authenticated, not stored: whoever opens must know it.
+//! A sealed value is one byte that names this format, twelve bytes of nonce, the ciphertext, and
+//! the sixteen bytes of its tag. The context is authenticated, not stored: whoever opens must know
+//! it.
 
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag, aead::consts::U12};
 use zeroize::Zeroizing;
@@ -12,8 +13,8 @@ const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 
-/// What a ciphertext is bound to. Each part is preceded by its length, so that no two lists of parts have
-/// the same bytes.
+/// What a ciphertext is bound to. Each part is preceded by its length, so that no two lists of
+/// parts have the same bytes.
 pub(crate) struct Context(Vec<u8>);
 
 impl Context {

@@ -1,5 +1,5 @@
-//! What can go wrong with keys and sealed values, each with what a person can do about it. No message holds
-//! a key, a secret or a ciphertext.
+//! What can go wrong with keys and sealed values, each with what a person can do about it. No
+//! message holds a key, a secret or a ciphertext.
 
 use std::{error::Error, io, path::PathBuf};
 

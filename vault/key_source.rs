@@ -1,4 +1,5 @@
-//! The role of whoever holds the key-encryption key: a file here, a key-management service elsewhere.
+//! The role of whoever holds the key-encryption key: a file here, a key-management service
+//! elsewhere.
 
 use domain::OrganizationId;
 
@@ -24,8 +25,8 @@ impl KeyContext {
 /// Wraps and unwraps data keys. The key-encryption key never leaves it.
 #[async_trait::async_trait]
 pub trait KeySource: Send + Sync {
-    /// Names the key-encryption key, and changes with it. It is stored beside what the key wrapped, so it
-    /// must tell nothing about the key.
+    /// Names the key-encryption key, and changes with it. It is stored beside what the key wrapped,
+    /// so it must tell nothing about the key.
     fn id(&self) -> &str;
 
     /// Encrypts a data key, bound to its context.

@@ -1,8 +1,8 @@
 //! A key-encryption key on this machine: a file that only its owner may read, or a text.
 //!
-//! The file holds one line, 32 bytes as base64. It is made on the first start, complete or not at all, and
-//! is never written again. Losing it means losing every stored credential: it belongs in a backup, apart
-//! from the store's.
+//! The file holds one line, 32 bytes as base64. It is made on the first start, complete or not at
+//! all, and is never written again. Losing it means losing every stored credential: it belongs in a
+//! backup, apart from the store's.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -54,8 +54,8 @@ impl LocalKey {
         if facts.mode() & 0o077 != 0 {
             let mode = facts.mode() & 0o777;
             let problem = format!(
-                "may be read or written by others (mode {mode:03o}): type `chmod 600 {}`, and make a \
-                 new key if they are not trusted",
+                "may be read or written by others (mode {mode:03o}): type `chmod 600 {}`, and \
+                 make a new key if they are not trusted",
                 path.display()
             );
             return Err(key_file(path, problem, None));
@@ -69,8 +69,8 @@ impl LocalKey {
         })
     }
 
-    /// The key in a file, which is made with a new key where there is none. Of many processes that start at
-    /// once, one makes it and all read it.
+    /// The key in a file, which is made with a new key where there is none. Of many processes that
+    /// start at once, one makes it and all read it.
     ///
     /// # Errors
     /// [`VaultError::KeyFile`] where it can neither be read nor made.
@@ -119,8 +119,8 @@ impl KeySource for LocalKey {
     }
 }
 
-/// Writes a file that appears complete, readable by its owner only, and on disk, or not at all. A file that
-/// is there already, perhaps since a moment ago, stays.
+/// Writes a file that appears complete, readable by its owner only, and on disk, or not at all. A
+/// file that is there already, perhaps since a moment ago, stays.
 fn create_whole(path: &Path, text: &str) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -1,4 +1,5 @@
-//! The vault: seals and opens an organization's secrets, and makes its data key when the first one comes.
+//! The vault: seals and opens an organization's secrets, and makes its data key when the first one
+//! comes.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,8 @@ use zeroize::Zeroize;
 
 use crate::{DataKey, KeyContext, KeySource, Result, VaultError, envelope, envelope::Context};
 
-/// Unwrapped data keys kept in memory, so that a key-management service is not asked for each secret.
+/// Unwrapped data keys kept in memory, so that a key-management service is not asked for each
+/// secret.
 const CACHED_KEYS_MAX: usize = 64;
 
 type Cache = BTreeMap<(OrganizationId, u32), Arc<DataKey>>;
@@ -45,7 +47,8 @@ impl Vault {
         }
     }
 
-    /// Seals a value for one field of one record. Nothing is stored but, the first time, a data key.
+    /// Seals a value for one field of one record. Nothing is stored but, the first time, a data
+    /// key.
     ///
     /// # Errors
     /// Where the data key cannot be had.
@@ -71,7 +74,8 @@ impl Vault {
     /// Opens a sealed value.
     ///
     /// # Errors
-    /// [`VaultError::Damaged`] where it was changed, or sealed for another organization, record or field.
+    /// [`VaultError::Damaged`] where it was changed, or sealed for another organization, record or
+    /// field.
     pub async fn open(&self, sealed: &SealedSecret) -> Result<Secret> {
         let place = Place {
             organization: sealed.organization,
@@ -124,7 +128,8 @@ impl Vault {
         Ok((stored.version, self.unwrap(&stored).await?))
     }
 
-    /// Makes the first data key. Where another process was faster, the stored key is the one that counts.
+    /// Makes the first data key. Where another process was faster, the stored key is the one that
+    /// counts.
     async fn create_key(&self, organization: OrganizationId) -> Result<WrappedDataKey> {
         let version = 1;
         let fresh = DataKey::generate()?;

@@ -1,4 +1,5 @@
-//! The feed `usage.completions`: tokens and requests of each day, by project, key, model, batch and tier.
+//! The feed `usage.completions`: tokens and requests of each day, by project, key, model, batch and
+//! tier.
 //!
 //! <https://platform.openai.com/docs/api-reference/usage/completions>
 
@@ -26,8 +27,9 @@ pub(super) async fn fetch_page(
     read_page(ctx, request, true, &answer.body, read_usage)
 }
 
-/// `input_tokens` holds all input, the cache included. The split by modality changed its meaning: where the
-/// cached audio is listed beside it, `input_audio_tokens` is the uncached part, before that it was all.
+/// `input_tokens` holds all input, the cache included. The split by modality changed its meaning:
+/// where the cached audio is listed beside it, `input_audio_tokens` is the uncached part, before
+/// that it was all.
 #[derive(Deserialize)]
 struct WireUsage<'a> {
     #[serde(borrow)]
@@ -96,7 +98,8 @@ fn both(uncached: WireNumber<'_>, cached: WireNumber<'_>) -> Result<Option<u64>,
     })
 }
 
-/// Adds a charge for each quantity that is said and not zero. What does not add up is kept and named.
+/// Adds a charge for each quantity that is said and not zero. What does not add up is kept and
+/// named.
 fn read_usage(day: &mut Day<'_>, wire: WireUsage<'_>) {
     let label = wire.model.as_deref().unwrap_or("without a model").to_owned();
     let usage = match wire.usage() {

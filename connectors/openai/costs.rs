@@ -1,4 +1,5 @@
-//! The feed `costs`: what each day cost, by project, line item and, where OpenAI allows it, API key.
+//! The feed `costs`: what each day cost, by project, line item and, where OpenAI allows it, API
+//! key.
 //!
 //! <https://platform.openai.com/docs/api-reference/usage/costs>
 
@@ -65,8 +66,8 @@ struct WireAmount<'a> {
 }
 
 /// Adds a line to its day. One whose amount cannot be read is named in an issue, and its day stays
-/// incomplete: money must not go missing in silence. One that costs nothing and counts nothing is left out,
-/// as OpenAI leaves out days without use.
+/// incomplete: money must not go missing in silence. One that costs nothing and counts nothing is
+/// left out, as OpenAI leaves out days without use.
 fn read_cost(day: &mut Day<'_>, wire: WireCost<'_>) {
     let label = wire.line_item.as_deref().unwrap_or("without a line item").to_owned();
     let Some((cost, text)) = read_amount(day, wire.amount.as_ref(), &label) else {

@@ -2,29 +2,31 @@
 //!
 //! API reference, read on 2026-08-21: <https://platform.openai.com/docs/api-reference/usage>,
 //! <https://platform.openai.com/docs/api-reference/usage/costs>, and the OpenAPI description in
-//! <https://github.com/openai/openai-openapi>. "Unverified" below means: seen or supposed, and not promised
-//! there.
+//! <https://github.com/openai/openai-openapi>. "Unverified" below means: seen or supposed, and not
+//! promised there.
 //!
-//! **Authoritative for cost:** the feed `costs`, which is what the invoice adds up from. `usage.completions`
-//! has tokens and no money, so the two are never added up.
+//! **Authoritative for cost:** the feed `costs`, which is what the invoice adds up from.
+//! `usage.completions` has tokens and no money, so the two are never added up.
 //!
 //! **Quirks**
-//! - Only an Admin key works; a project's key is refused with a message that names the missing scope, which
-//!   must not read as an outage. The prefix tells the two apart before anybody is called.
-//! - Costs are JSON numbers in dollars with many digits (spend limits elsewhere are cents). They are read as
-//!   text: a float would lose digits.
+//! - Only an Admin key works; a project's key is refused with a message that names the missing
+//!   scope, which must not read as an outage. The prefix tells the two apart before anybody is
+//!   called.
+//! - Costs are JSON numbers in dollars with many digits (spend limits elsewhere are cents). They
+//!   are read as text: a float would lose digits.
 //! - Days are UTC. When asked for parts of a day the first and the last bucket are parts too
-//!   (<https://cookbook.openai.com/examples/completions_usage_api> prints one), so a charge is filed under
-//!   the whole day and a partial bucket counts as incomplete.
-//! - A day without use is there with an empty list. A day that is not there at all is therefore reported as
-//!   an issue and never taken for zero.
-//! - Every grouping field is null unless it is grouped by. Costs know no model: `line_item` is free text,
-//!   usually `MODEL, METER`, good enough for a label and nothing else.
-//! - Costs grouped by `api_key_id` are refused (400) for early windows and some organizations; they are then
-//!   asked for without it, and an issue says what is lost.
+//!   (<https://cookbook.openai.com/examples/completions_usage_api> prints one), so a charge is
+//!   filed under the whole day and a partial bucket counts as incomplete.
+//! - A day without use is there with an empty list. A day that is not there at all is therefore
+//!   reported as an issue and never taken for zero.
+//! - Every grouping field is null unless it is grouped by. Costs know no model: `line_item` is free
+//!   text, usually `MODEL, METER`, good enough for a label and nothing else.
+//! - Costs grouped by `api_key_id` are refused (400) for early windows and some organizations; they
+//!   are then asked for without it, and an issue says what is lost.
 //! - `input_tokens` includes what was read from and written to the cache.
-//! - Finality is not documented (unverified): 48 hours count as provisional and 3 days are read again. How
-//!   far back the API answers is not documented either (unverified): two years are allowed.
+//! - Finality is not documented (unverified): 48 hours count as provisional and 3 days are read
+//!   again. How far back the API answers is not documented either (unverified): two years are
+//!   allowed.
 //! - No answer's body names the organization (unverified). Its id is taken from the header
 //!   `openai-organization`; without it the id of the first project stands in, which never changes.
 

@@ -1,7 +1,8 @@
-//! What costs and usage have in common: a page of day buckets, numbers that stay text, and the cursor.
+//! What costs and usage have in common: a page of day buckets, numbers that stay text, and the
+//! cursor.
 //!
-//! One place decides what the days of a page mean: which are missing, which are partial, where the next page
-//! must go on.
+//! One place decides what the days of a page mean: which are missing, which are partial, where the
+//! next page must go on.
 
 use std::borrow::Cow;
 
@@ -32,8 +33,8 @@ struct WirePage<R> {
     next_page: Option<String>,
 }
 
-/// `results` must be there: an answer that renamed it would otherwise read as days without use. Some answers
-/// of early 2025 call it `result`.
+/// `results` must be there: an answer that renamed it would otherwise read as days without use.
+/// Some answers of early 2025 call it `result`.
 #[derive(Deserialize)]
 struct WireBucket<R> {
     start_time: i64,
@@ -147,8 +148,10 @@ pub(super) fn read_page<'a, R: Deserialize<'a>>(
             return Err(broken("a day is there twice, or the days are out of order"));
         }
         is_first = false;
-        if day.start > read_through {
-            missing(&mut page, read_through, day.start);
+        if let Some(gap) = Window::new(read_through, day.start) {
+            incomplete_from(&mut page, gap.start);
+            page.unanswered.push(gap);
+            page.issues.push(leaves_out(gap));
         }
         if !is_whole {
             incomplete_from(&mut page, day.start);
@@ -162,24 +165,26 @@ pub(super) fn read_page<'a, R: Deserialize<'a>>(
         let next = next.ok_or_else(|| broken("there is more, and no word where"))?;
         let read_through = utc_day(read_through);
         page.next_cursor = Some(Cursor { by_key, read_through, page: next }.write());
-    } else if read_through < request.window.end {
-        incomplete_from(&mut page, read_through);
+    } else if let Some(rest) = Window::new(read_through, request.window.end) {
+        incomplete_from(&mut page, rest.start);
+        page.unanswered.push(rest);
+        // The last days may not have begun to be reported; days that are final should have been.
         let delay = i64::from(DESCRIPTOR.settle_delay_hours).hours();
         let settled = day_start(utc_day(ctx.now.checked_sub(delay).unwrap_or(Timestamp::MIN)));
-        if read_through < settled {
-            missing(&mut page, read_through, settled.min(request.window.end));
+        if let Some(overdue) = Window::new(rest.start, settled.min(rest.end)) {
+            page.issues.push(leaves_out(overdue));
         }
     }
     Ok(page)
 }
 
-fn missing(page: &mut Page, from: Timestamp, to: Timestamp) {
-    incomplete_from(page, from);
-    let (from, to) = (utc_day(from), utc_day(to));
-    page.issues.push(format!("OpenAI's answer leaves out the days from {from} until {to}"));
+fn leaves_out(days: Window) -> String {
+    let (first, last) = days.days();
+    format!("OpenAI's answer leaves out the days from {first} through {last}")
 }
 
-/// The UTC day of a bucket, and whether the bucket is all of it; `None` where it is no part of one day.
+/// The UTC day of a bucket, and whether the bucket is all of it; `None` where it is no part of one
+/// day.
 fn day_of(start_second: i64, end_second: i64) -> Option<(Window, bool)> {
     let start = Timestamp::from_second(start_second).ok()?;
     let end = Timestamp::from_second(end_second).ok()?;

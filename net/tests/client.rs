@@ -1,4 +1,5 @@
-//! The client against a real server on loopback: what it refuses, how it stops, and what its errors say.
+//! The client against a real server on loopback: what it refuses, how it stops, and what its errors
+//! say.
 
 #![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 

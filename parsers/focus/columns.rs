@@ -185,8 +185,8 @@ impl Columns {
         std::iter::once(self.billed_cost).chain(optional.into_iter().flatten())
     }
 
-    /// The columns whose text a charge or its account holds. The names of providers become ids there, so
-    /// the text itself stays among the others.
+    /// The columns whose text a charge or its account holds. The names of providers become ids
+    /// there, so the text itself stays among the others.
     fn held(&self) -> [Option<usize>; 17] {
         [
             Some(self.billed_cost),

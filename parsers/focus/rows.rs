@@ -1,7 +1,7 @@
 //! Rows of a FOCUS file to charges.
 //!
-//! A row whose amount, currency, period or provider cannot be read is left out and listed; anything else that
-//! departs from the format is noted and kept.
+//! A row whose amount, currency, period or provider cannot be read is left out and listed; anything
+//! else that departs from the format is noted and kept.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,19 @@ use csv::StringRecord;
 use domain::{Charge, ChargeCategory, Currency, Money, ProviderId, Quantity};
 use jiff::Timestamp;
 
-use super::columns::Columns;
+use super::{
+    columns::Columns,
+    problems::{
+        DATE_FORMAT, EMPTY_PERIOD, MISSING_ACCOUNT, NULL_COST, NULL_WORD, NUMBER_FORMAT, ROUNDED,
+        UNKNOWN_CATEGORY, date_error, missing, number_error,
+    },
+};
 use crate::{
     ParseError, ParseOptions,
     amounts::{Amount, Amounts, NumberProblem},
     csv_input::field,
-    dates::{DateProblem, Dates, PeriodEdge},
-    report::{BilledCost, Notice, Recorder, RowError},
+    dates::{Dates, PeriodEdge},
+    report::{BilledCost, Recorder, RowError},
 };
 
 /// Providers that sell models in their own name, so that who bills is also whose price applies.
@@ -36,30 +42,6 @@ const DIRECT_SELLERS: [&str; 15] = [
     "elevenlabs",
     "replicate",
 ];
-
-const NULL_WORD: Notice = Notice {
-    code: "null_word",
-    message: "null is an empty cell in FOCUS; the word was read as null",
-};
-const NUMBER_FORMAT: Notice = Notice {
-    code: "number_format",
-    message: "amounts are plain decimals in FOCUS; signs and separators were read",
-};
-const DATE_FORMAT: Notice = Notice {
-    code: "date_format",
-    message: "dates are `YYYY-MM-DDTHH:mm:ssZ` in FOCUS; read as UTC",
-};
-const ROUNDED: Notice = Notice {
-    code: "rounded_amount",
-    message: "finer than 10^-15: rounded half to even, the rest is totalled",
-};
-const NULL_COST: Notice = Notice { code: "null_cost", message: "this cost is never null in FOCUS" };
-const EMPTY_PERIOD: Notice =
-    Notice { code: "empty_period", message: "the charge period ends when it begins" };
-const UNKNOWN_CATEGORY: Notice =
-    Notice { code: "unknown_category", message: "not a charge category of FOCUS; read as `Usage`" };
-const MISSING_ACCOUNT: Notice =
-    Notice { code: "missing_account", message: "the row does not say which account was billed" };
 
 /// A row that was read.
 pub(super) struct Row<'r> {
@@ -398,38 +380,4 @@ fn is_sign_of(sign: char, currency: Currency) -> bool {
         '₩' => currency.code() == "KRW",
         _ => true,
     }
-}
-
-fn missing(index: usize) -> RowError {
-    let message = "the cell is empty, and no charge can do without it".to_owned();
-    RowError { code: "missing_value", column: Some(index), message }
-}
-
-fn number_error(problem: NumberProblem, index: usize) -> RowError {
-    let (code, message) = match problem {
-        NumberProblem::Invalid => ("invalid_number", "not a decimal number"),
-        NumberProblem::OutOfRange => {
-            ("number_out_of_range", "the number is too large (at most 10^18) or too long")
-        }
-        NumberProblem::Ambiguous | NumberProblem::Mixed => (
-            "ambiguous_number",
-            "the comma could be a decimal comma or a thousands separator, and the rows before do not tell",
-        ),
-    };
-    RowError { code, column: Some(index), message: message.to_owned() }
-}
-
-fn date_error(problem: DateProblem, index: usize) -> RowError {
-    let (code, message) = match problem {
-        DateProblem::Invalid => ("invalid_date", "not a date: write `YYYY-MM-DDTHH:mm:ssZ`"),
-        DateProblem::OutOfRange => {
-            ("date_out_of_range", "the date is before 2000 or in the far future")
-        }
-        DateProblem::Ambiguous | DateProblem::Mixed => (
-            "ambiguous_date",
-            "the month or the day could be first, and no billing period tells: \
-             write `YYYY-MM-DDTHH:mm:ssZ`",
-        ),
-    };
-    RowError { code, column: Some(index), message: message.to_owned() }
 }

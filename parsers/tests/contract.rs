@@ -1,5 +1,5 @@
-//! What every parser owes: it claims its own files and no others, loses no cent, and reads the same charges
-//! from the same content however it is written down.
+//! What every parser owes: it claims its own files and no others, loses no cent, and reads the same
+//! charges from the same content however it is written down.
 
 #[path = "contract/bad_input.rs"]
 mod bad_input;
@@ -91,7 +91,8 @@ fn foreign_files_are_claimed_by_nobody() {
     }
 }
 
-/// Compares with the file beside the fixture. To accept a change, run the command that the failure prints.
+/// Compares with the file beside the fixture. To accept a change, run the command that the failure
+/// prints.
 #[test]
 fn every_fixture_reads_as_expected() {
     let mut stale = Vec::new();

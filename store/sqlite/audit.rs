@@ -1,4 +1,5 @@
-//! The audit log in SQLite.
+//! The audit log in SQLite. Every mutation appends through [`append`] in its own transaction, so an
+//! entry and what it speaks of are stored together or not at all.
 
 use domain::{AuditEntry, AuditEvent, OrganizationId};
 use rusqlite::{Connection, params};

@@ -1,7 +1,8 @@
 //! Charges in SQLite: batches, their blocks, and the blocks' columns.
 //!
-//! An account and a feed are stored once as a *stream*; a block is a short row under its stream and day, and
-//! the two halves of its columns lie in tables of their own. So a year's blocks are found in few pages.
+//! An account and a feed are stored once as a *stream*; a block is a short row under its stream and
+//! day, and the two halves of its columns lie in tables of their own. So a year's blocks are found
+//! in few pages.
 
 use std::collections::HashMap;
 
@@ -55,7 +56,8 @@ impl Charges for SqliteStore {
     ) -> Result<()> {
         let blocks = blocks.to_vec();
         self.write(move |db| {
-            // A batch that is gone, or was committed by an earlier try, takes nothing; its commit says so.
+            // A batch that is gone, or was committed by an earlier try, takes nothing; its commit
+            // says so.
             let staged = batch_of(db, organization, batch)?.filter(|batch| !batch.is_committed);
             let Some(staged) = staged else { return Ok(()) };
             blocks.iter().try_for_each(|block| put_block(db, organization, staged.number, block))
@@ -176,7 +178,8 @@ fn commit_batch(db: &Connection, commit: &Commit) -> Result<Committed> {
     Ok(Committed::Committed)
 }
 
-/// Writes what else the commit changes; `false`, and nothing changes, where that is no longer possible.
+/// Writes what else the commit changes; `false`, and nothing changes, where that is no longer
+/// possible.
 fn progress(db: &Connection, commit: &Commit) -> Result<bool> {
     let organization = commit.organization;
     match &commit.with {

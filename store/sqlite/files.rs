@@ -143,7 +143,8 @@ fn end(
     Ok(change(db, sql, params)? > 0)
 }
 
-/// Marks a file done, as part of the commit of its charges; `false` where it is gone or was refused.
+/// Marks a file done, as part of the commit of its charges; `false` where it is gone or was
+/// refused.
 pub(super) fn finish(
     db: &Connection,
     organization: OrganizationId,

@@ -1,4 +1,5 @@
-//! Idempotency keys in SQLite.
+//! Idempotency keys in SQLite. A record is claimed, answered and forgotten in one row; a null
+//! `pending_until` means that nobody is at it.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};

@@ -1,7 +1,7 @@
 //! The store on one SQLite file, for a single server.
 //!
-//! One thread writes, a few connections read beside it, and a lock file makes this process the only one. Each
-//! repository is the file of the same name as its trait; the machinery is in `database`.
+//! One thread writes, a few connections read beside it, and a lock file makes this process the only
+//! one. Each repository is the file of the same name as its trait; the machinery is in `database`.
 
 mod api_keys;
 mod audit;
@@ -35,11 +35,13 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store at `path`, makes it where there is none, and brings its schema up to date. As the only
-    /// process that may have it open, it also ends what a killed one left: leases, tries, half uploads.
+    /// Opens the store at `path`, makes it where there is none, and brings its schema up to date.
+    /// As the only process that may have it open, it also ends what a killed one left: leases,
+    /// tries, half uploads.
     ///
     /// # Errors
-    /// `misconfigured` where another process holds the file, a newer version wrote it, or it is not ours.
+    /// `misconfigured` where another process holds the file, a newer version wrote it, or it is not
+    /// ours.
     pub async fn open(path: &Path) -> Result<SqliteStore> {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || open(&path)).await;
@@ -107,8 +109,8 @@ impl Store for SqliteStore {
     }
 }
 
-/// What the process that holds the store at `path` published with [`SqliteStore::publish_holder`]; `None` where
-/// nobody holds the store, or nothing was published.
+/// What the process that holds the store at `path` published with [`SqliteStore::publish_holder`];
+/// `None` where nobody holds the store, or nothing was published.
 #[must_use]
 pub fn read_holder(path: &Path) -> Option<String> {
     database::read_holder(&resolved(path))

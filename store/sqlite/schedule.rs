@@ -1,4 +1,5 @@
-//! The schedule in SQLite.
+//! The schedule in SQLite. A lease is held while `leased_until` is set and the fence is its own, even
+//! after that time, until somebody else claims the job.
 
 use domain::{ConnectionId, FileId};
 use jiff::{SignedDuration, Timestamp};
@@ -95,7 +96,8 @@ pub(super) fn import_of(file: FileId) -> JobKey {
     JobKey { kind: "import_file".to_owned(), subject: file.to_string() }
 }
 
-/// Puts a job on the schedule or brings it forward. During a run it is only noted, for the run's end.
+/// Puts a job on the schedule or brings it forward. During a run it is only noted, for the run's
+/// end.
 pub(super) fn make_due(db: &Connection, key: &JobKey, due_at: Timestamp) -> Result<()> {
     change(
         db,
@@ -136,7 +138,8 @@ fn claim_due(db: &Connection, now: Timestamp, expires_at: Timestamp) -> Result<O
                WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)
                ORDER BY due_at, kind, subject LIMIT 1";
     let Some(job) = first(db, sql, [micros(now)], job_of)? else { return Ok(None) };
-    // One counter for all jobs: a job that comes back after it was removed gets a larger number too.
+    // One counter for all jobs: a job that comes back after it was removed gets a larger number
+    // too.
     let sql = "INSERT INTO counters (name, value) VALUES ('fence', 1)
                ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value";
     let fence = first(db, sql, [], |row| row.count("value"))?;

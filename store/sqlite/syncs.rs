@@ -1,4 +1,5 @@
-//! Syncs in SQLite.
+//! Syncs in SQLite. Progress, issues and errors are JSON in their column: they are only read whole.
+//! That a connection has one open sync is a unique index.
 
 use domain::{
     AuditEvent, ConnectionId, OrganizationId, SyncId,
@@ -110,7 +111,8 @@ pub(super) struct Advance<'a> {
     pub(super) feed: &'a str,
     pub(super) done_through: Timestamp,
     pub(super) charges_written: u64,
-    /// Whether charges become visible with it; else a repeat is known by the progress it does not make.
+    /// Whether charges become visible with it; else a repeat is known by the progress it does not
+    /// make.
     pub(super) has_batch: bool,
 }
 

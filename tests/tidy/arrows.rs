@@ -1,4 +1,5 @@
-//! Which room may use which, and which crates from outside stay in one room. Arrows point down only.
+//! Which room may use which, and which crates from outside stay in one room. Arrows point down
+//! only.
 
 use crate::{Repository, Room};
 

@@ -10,7 +10,7 @@ const PLUG_IN_LINES_MAX: usize = 400;
 const LIBRARY_ROOT_LINES_MAX: usize = 150;
 
 /// Rooms and folders whose files are one plug-in, job or group of routes each.
-const PLUG_INS: &[&str] = &["connectors/", "parsers/", "jobs/", "api/routes/"];
+const PLUG_INS: &[&str] = &["connectors/", "parsers/", "jobs/", "api/"];
 
 /// Files that may be longer, how long, and why. Only ever shortened.
 const EXCEPTIONS: &[(&str, usize, &str)] = &[];
@@ -51,7 +51,8 @@ fn lines_max(file: &File) -> usize {
     }
 }
 
-/// Lines outside of `#[cfg(test)] mod …`, as rustfmt writes it: from the attribute to a brace at the margin.
+/// Lines outside of `#[cfg(test)] mod …`, as rustfmt writes it: from the attribute to a brace at
+/// the margin.
 fn line_count_without_tests(text: &str) -> usize {
     let mut count = 0;
     let mut lines = text.lines().peekable();
@@ -81,7 +82,7 @@ mod tests {
             ("connectors/openai.rs", 400),
             ("connectors/openai/costs.rs", 400),
             ("connectors/tests/contract.rs", 600),
-            ("api/routes/costs.rs", 400),
+            ("api/costs.rs", 400),
             ("store/lib.rs", 150),
             ("store/sqlite/charges.rs", 600),
         ] {

@@ -1,5 +1,5 @@
-//! Every file says what it is for: a header, a room's README as its documentation, and a name that means
-//! something.
+//! Every file says what it is for: a header, a room's README as its documentation, and a name that
+//! means something.
 
 use crate::{File, Repository};
 

@@ -1,5 +1,5 @@
-//! Every source file belongs to a crate: Cargo builds it, or a file that Cargo builds declares it as its
-//! module. A file that nothing declares is compiled by nobody, and its tests never run.
+//! Every source file belongs to a crate: Cargo builds it, or a file that Cargo builds declares it
+//! as its module. A file that nothing declares is compiled by nobody, and its tests never run.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! One aggregate of the store is four files of one name: its trait, its SQLite and MongoDB implementations,
-//! and its conformance cases.
+//! One aggregate of the store is four files of one name: its trait, its SQLite and MongoDB
+//! implementations, and its conformance cases.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! `docs/traps.md` lists what others got wrong and the test that keeps us from it; each test must exist.
+//! `docs/traps.md` lists what others got wrong and the test that keeps us from it; each test must
+//! exist.
 
 use crate::Repository;
 

@@ -10,9 +10,11 @@ use crate::recording::{options, read, read_skipping, read_with};
 /// Stands in cells where a message must not repeat it.
 const CANARY: &str = "CANARY-4711";
 
-const HEADER: &str = "BilledCost,EffectiveCost,ListCost,BillingCurrency,ChargeCategory,ChargePeriodStart,\
-                      ChargePeriodEnd,BillingPeriodStart,BillingPeriodEnd,ServiceName,ProviderName,\
-                      BillingAccountId,ConsumedQuantity,Tags";
+const HEADER: &str = concat!(
+    "BilledCost,EffectiveCost,ListCost,BillingCurrency,ChargeCategory,",
+    "ChargePeriodStart,ChargePeriodEnd,BillingPeriodStart,BillingPeriodEnd,",
+    "ServiceName,ProviderName,BillingAccountId,ConsumedQuantity,Tags",
+);
 
 /// A good row with some cells replaced.
 fn row(cells: &[(&str, &str)]) -> String {

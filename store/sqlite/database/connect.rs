@@ -1,7 +1,7 @@
 //! Connections to the database file, and the settings that each needs.
 //!
-//! The write-ahead log lets readers go on beside the one writer. `synchronous=FULL` syncs the log at every
-//! commit: what was answered survives a power cut. <https://www.sqlite.org/wal.html>
+//! The write-ahead log lets readers go on beside the one writer. `synchronous=FULL` syncs the log
+//! at every commit: what was answered survives a power cut. <https://www.sqlite.org/wal.html>
 
 use std::{fs::OpenOptions, path::Path, time::Duration};
 
@@ -49,8 +49,8 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Makes an empty file that only its owner may read, unless there is one. SQLite gives the files that it puts
-/// beside the database the same rights.
+/// Makes an empty file that only its owner may read, unless there is one. SQLite gives the files
+/// that it puts beside the database the same rights.
 pub(in crate::sqlite) fn create_private_file(path: &Path) -> Result<std::fs::File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -1,7 +1,7 @@
 //! What SQLite's and the file system's errors mean to a caller.
 //!
-//! Codes: <https://www.sqlite.org/rescode.html>. A statement that fails leaves nothing behind, because its
-//! transaction is rolled back; only a failed commit is in doubt.
+//! Codes: <https://www.sqlite.org/rescode.html>. A statement that fails leaves nothing behind,
+//! because its transaction is rolled back; only a failed commit is in doubt.
 
 use std::{io, path::Path};
 

@@ -1,4 +1,5 @@
-//! Stored values to the words of the domain and back, by hand. What does not read is corrupt, never a default.
+//! Stored values to the words of the domain and back, by hand. What does not read is corrupt, never
+//! a default.
 
 use jiff::Timestamp;
 use rusqlite::{Row, types::FromSql};

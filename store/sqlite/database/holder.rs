@@ -1,8 +1,8 @@
 //! Who holds the store: one process, by a lock of the operating system on `PATH.lock`.
 //!
-//! The lock ends with the process, however that ends, so a lock file that lies about means nothing by itself.
-//! While the lock is held the file may say how to reach the holder; a command that finds the store in use
-//! asks the holder instead of opening the file.
+//! The lock ends with the process, however that ends, so a lock file that lies about means nothing
+//! by itself. While the lock is held the file may say how to reach the holder; a command that finds
+//! the store in use asks the holder instead of opening the file.
 
 use std::{
     fs::{File, TryLockError},
@@ -16,7 +16,8 @@ use std::{
 use super::{connect::create_private_file, failure::io_failure};
 use crate::{Result, StoreError};
 
-/// A reader of the file holds a shared lock for an instant, and a stopping server for a little longer.
+/// A reader of the file holds a shared lock for an instant, and a stopping server for a little
+/// longer.
 const TRY_COUNT: u32 = 5;
 const TRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -94,7 +95,8 @@ pub(in crate::sqlite) fn lock_path(store: &Path) -> PathBuf {
     path.into()
 }
 
-/// What the holder of the store at `store` published; `None` where nobody holds it, or it published nothing.
+/// What the holder of the store at `store` published; `None` where nobody holds it, or it published
+/// nothing.
 pub(in crate::sqlite) fn read_holder(store: &Path) -> Option<String> {
     let mut file = File::open(lock_path(store)).ok()?;
     match file.try_lock_shared() {

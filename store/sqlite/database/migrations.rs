@@ -1,7 +1,9 @@
-//! The schema's history: numbered SQL files, applied once and in order, each in a transaction of its own.
+//! The schema's history: numbered SQL files, applied once and in order, each in a transaction of
+//! its own.
 //!
-//! `user_version` says how far a file has come, and a table records what was applied with its checksum. There
-//! is no way back: a file from a newer version is refused with a word on what to do.
+//! `user_version` says how far a file has come, and a table records what was applied with its
+//! checksum. There is no way back: a file from a newer version is refused with a word on what to
+//! do.
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
@@ -153,7 +155,8 @@ mod tests {
     fn no_column_is_a_float() {
         let mut db = memory();
         migrate(&mut db).unwrap();
-        let sql = "SELECT t.name || '.' || c.name AS name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+        let sql = "SELECT t.name || '.' || c.name AS name FROM sqlite_schema AS t,
+                       pragma_table_info(t.name) AS c
                    WHERE t.type = 'table' AND c.type NOT IN ('INTEGER', 'TEXT', 'BLOB')";
         let others: Vec<String> = all(&db, sql, [], |row| row.get("name")).unwrap();
         assert_eq!(others, Vec::<String>::new());

@@ -1,4 +1,5 @@
-//! The machinery below the repositories: who holds the file, who writes, who reads, which schema it has.
+//! The machinery below the repositories: who holds the file, who writes, who reads, which schema it
+//! has.
 //!
 //! Nothing here knows a table of ours, apart from the record of migrations.
 

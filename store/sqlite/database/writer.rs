@@ -1,5 +1,5 @@
-//! The one thread that writes. Each piece of work is a transaction: wholly done and on disk when it is
-//! answered, or not done at all. A caller that stops waiting changes nothing about that.
+//! The one thread that writes. Each piece of work is a transaction: wholly done and on disk when it
+//! is answered, or not done at all. A caller that stops waiting changes nothing about that.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

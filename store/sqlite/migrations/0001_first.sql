@@ -1,5 +1,6 @@
--- The first schema. Ids are their text, instants microseconds since 1970 in UTC, days the number YYYYMMDD,
--- truth values 0 or 1, hashes 32 bytes, money within JSON as decimal text. No column is a float.
+-- The first schema. Ids are their text, instants microseconds since 1970 in UTC, days the number
+-- YYYYMMDD, truth values 0 or 1, hashes 32 bytes, money within JSON as decimal text. No column is a
+-- float.
 
 CREATE TABLE schema_migrations (
     number INTEGER PRIMARY KEY,

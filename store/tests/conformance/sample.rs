@@ -172,7 +172,8 @@ pub(crate) fn new_connection(
     })
 }
 
-/// An uploaded file that was just queued, at second 100. Its bytes differ from every other number's.
+/// An uploaded file that was just queued, at second 100. Its bytes differ from every other
+/// number's.
 pub(crate) fn file(organization: OrganizationId, number: u128) -> Result<UploadedFile, Failure> {
     let mut sha256 = [7; 32];
     sha256[..16].copy_from_slice(&number.to_be_bytes());
