@@ -101,7 +101,8 @@ impl Backend for Sqlite {
 /// MongoDB, on the server that `OUTLAY_TEST_MONGODB_URI` names; each trial has its own database.
 struct Mongo {
     uri: Option<String>,
-    /// Databases of trials that are over, emptied: making all collections takes longer than most trials.
+    /// Databases of trials that are over, emptied: making all collections takes longer than most
+    /// trials.
     databases: Arc<Mutex<Vec<String>>>,
 }
 

@@ -1,8 +1,9 @@
 //! What was acknowledged survives the loss of a primary, and nothing is there twice.
 //!
-//! Writers work against a replica set of their own whose primary is killed, as a power cut would, again and
-//! again. Where a write fails they repeat it as it was, as a job or an HTTP client does. Ignored without
-//! `OUTLAY_TEST_MONGODB_URI`, as MongoDB's conformance trials are; the set that it names is left alone.
+//! Writers work against a replica set of their own whose primary is killed, as a power cut would,
+//! again and again. Where a write fails they repeat it as it was, as a job or an HTTP client does.
+//! Ignored without `OUTLAY_TEST_MONGODB_URI`, as MongoDB's conformance trials are; the set that it
+//! names is left alone.
 
 use std::{
     collections::BTreeSet,
