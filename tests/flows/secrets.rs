@@ -10,7 +10,7 @@ use crate::{
 
 flows![FLOWS: a_provider_key_never_comes_back];
 
-const CANARY: &str = "sk-admin-canary-51c7a9e2b04f";
+const CANARY: &str = "sk-admin-canary-51c7a9e2";
 
 async fn a_provider_key_never_comes_back(backend: Backend) -> Result<()> {
     let home = Home::new(&backend)?;
