@@ -1,4 +1,4 @@
-//! What only a store on a replica set must do: outlive its primaries, and be opened by many at once.
+//! What only a store on a replica set must do: outlive primaries, and be opened by many at once.
 //!
 //! Ignored without `OUTLAY_TEST_MONGODB_URI`, as MongoDB's conformance trials are, and failing
 //! where `OUTLAY_REQUIRE_ALL_BACKENDS=1` says that all must run.
