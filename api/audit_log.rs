@@ -20,8 +20,7 @@ pub(crate) async fn list_audit_log(
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<Page<AuditView>>, ApiError> {
     let asked = query.asked()?;
-    let before = asked.after.as_deref().map(str::parse::<u64>).transpose();
-    let before = before.map_err(|_| refused_cursor())?;
+    let before = asked.after.as_deref().map(sequence).transpose()?;
     let limit = asked.limit;
     let entries = state.store.audit_entries_back(caller.organization, before, limit).await?;
     // Entries are numbered from 1 without a gap, so only the first has none before it.
@@ -31,4 +30,10 @@ pub(crate) async fn list_audit_log(
         data: entries.into_iter().map(AuditView::from).collect(),
         next_cursor: next.map(|sequence| pages::cursor(&sequence.to_string())),
     }))
+}
+
+/// The place that a cursor of this list names.
+fn sequence(place: &str) -> Result<u64, ApiError> {
+    let sequence = place.parse::<i64>().ok().and_then(|sequence| u64::try_from(sequence).ok());
+    sequence.ok_or_else(refused_cursor)
 }

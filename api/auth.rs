@@ -1,6 +1,7 @@
 //! Who asks, and whether they may: API keys by their hash, scopes, environments.
 //!
-//! A route names the right it needs in the type of its first argument, so no route can forget to check it.
+//! A route names the right it needs in the type of its first argument, so no route can forget to
+//! check it.
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,6 @@ use axum::{
 };
 use domain::{ApiKey, AuditEvent, OrganizationId, Scope, organization::Environment};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::{
@@ -112,7 +112,7 @@ impl<R: Right> FromRequestParts<Shared> for Authorized<R> {
 async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
     let token = bearer(parts)
         .ok_or_else(|| unauthenticated("send `Authorization: Bearer` with an API key"))?;
-    let sha256: [u8; 32] = Sha256::digest(token).into();
+    let sha256 = identity::hash_key(token);
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let ip = peer.map(|ConnectInfo(address)| address.ip().to_canonical().to_string());
     let request_id = parts.extensions.get::<RequestId>().map(RequestId::text).unwrap_or_default();
@@ -126,12 +126,13 @@ async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
             scopes: Scope::ALL.to_vec(),
         });
     }
-    let key = state.keys.key(state, sha256).await?;
-    let opens = |key: &ApiKey| {
-        let is_revoked = key.revoked_at.is_some_and(|at| at <= state.now());
-        !is_revoked && token.starts_with(&format!("outlay_{}_", key.environment.as_str()))
-    };
-    let key = key.filter(opens).ok_or_else(|| unauthenticated("the key is unknown or revoked"))?;
+    let unknown = || unauthenticated("the key is unknown or revoked");
+    let presented = identity::parse_api_key(token).ok_or_else(unknown)?;
+    let key = state.keys.key(state, presented.sha256).await?.ok_or_else(unknown)?;
+    let is_revoked = key.revoked_at.is_some_and(|at| at <= state.now());
+    if is_revoked || key.environment != presented.environment {
+        return Err(unknown());
+    }
     Ok(Caller {
         organization: key.organization,
         environment: key.environment,
@@ -158,8 +159,8 @@ fn forbidden(detail: String) -> ApiError {
     ApiError::new(Code::Forbidden, detail)
 }
 
-/// Keys by hash, each remembered for a moment. A revoked key stops within 5 seconds on every node, which leaves
-/// room for a slow request. Unknown keys are not remembered: a new one works at once.
+/// Keys by hash, each remembered for a moment. A revoked key stops within 5 seconds on every node,
+/// which leaves room for a slow request. Unknown keys are not remembered: a new one works at once.
 #[derive(Default)]
 pub struct KeyCache(Mutex<HashMap<[u8; 32], (Instant, ApiKey)>>);
 

@@ -20,7 +20,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChargesQuery {
-    /// Date or instant; 30 days before `to` if absent.
+    /// Date (of the organization's time zone) or instant; 30 days before `to` if absent.
     from: Option<String>,
     /// Date or instant, exclusive; now if absent.
     to: Option<String>,
@@ -42,7 +42,8 @@ pub(crate) struct ChargesQuery {
     cursor: Option<String>,
 }
 
-/// The lines billed in a window. A line that a newer pull or another source stands in for is `superseded`.
+/// The lines billed in a window. A line that a newer pull or another source stands in for is
+/// `superseded`.
 #[utoipa::path(get, path = "/v1/charges", tag = "billing", params(ChargesQuery),
     responses((status = 200, body = Page<ChargeView>)))]
 pub(crate) async fn list_charges(

@@ -1,7 +1,7 @@
 //! What people send about connections, and what of it is right.
 //!
-//! All that is wrong with a request is said at once. Credentials pass through here once, on their way to being
-//! sealed: they are in no message and have no `Debug`.
+//! All that is wrong with a request is said at once. Credentials pass through here once, on their
+//! way to being sealed: they are in no message and have no `Debug`.
 
 use std::collections::BTreeMap;
 
@@ -76,8 +76,8 @@ pub(crate) struct CredentialsBody {
 }
 
 impl CredentialsBody {
-    /// Reads the documented form, and the credentials alone: the address says what they are. Also answers the
-    /// JSON pointer at which they stand.
+    /// Reads the documented form, and the credentials alone: the address says what they are. Also
+    /// answers the JSON pointer at which they stand.
     pub(crate) fn read(body: &[u8]) -> Result<(Credentials, &'static str), ApiError> {
         let keys = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body);
         let is_bare = keys.is_ok_and(|keys| !keys.is_empty() && !keys.contains_key("credentials"));
@@ -244,7 +244,8 @@ fn check_base_url(text: &str, allow_http: bool) -> Result<String, FieldError> {
     }
 }
 
-/// Exactly the connector's fields, each of the right kind, by name. `pointer` is where they stand in the body.
+/// Exactly the connector's fields, each of the right kind, by name. `pointer` is where they stand
+/// in the body.
 pub(crate) fn check_credentials(
     connector: &ConnectorDescriptor,
     mut given: Credentials,

@@ -41,7 +41,7 @@ pub(crate) async fn create_connection(
         let (state, caller, body) = (Arc::clone(&state), caller.clone(), body.clone());
         move |bits| create(state, caller, body, bits)
     };
-    once.run(&state, &caller, state.new_bits(), Sha256::digest(&body).into(), work).await
+    once.run(&state, &caller, state.new_bits()?, Sha256::digest(&body).into(), work).await
 }
 
 async fn create(state: Shared, caller: Caller, body: Bytes, bits: Uuid) -> Result<Reply, ApiError> {

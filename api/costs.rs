@@ -22,13 +22,14 @@ const REPORTED_DIMENSIONS: [&str; 3] = ["path", "end_user", "call_site"];
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CostsQuery {
-    /// Date or instant; 30 days before `to` if absent.
+    /// Date (of the organization's time zone) or instant; 30 days before `to` if absent.
     from: Option<String>,
     /// Date or instant, exclusive; now if absent.
     to: Option<String>,
     /// `hour`, `day` (the default), `week`, `month` or `total`.
     granularity: Option<String>,
-    /// Any of `provider`, `service`, `model`, `unit`, `connection`, `sub_account`, `api_key`, with commas.
+    /// Any of `provider`, `service`, `model`, `unit`, `connection`, `sub_account`, `api_key`, with
+    /// commas.
     group_by: Option<String>,
     /// `billed`; the others of the contract are not built yet.
     source: Option<String>,

@@ -9,7 +9,8 @@ use crate::{
     reports::{ChargeLine, ChargeSource},
 };
 
-/// One line of what a provider, or a billing file, says was billed or metered. Null is "not said", never zero.
+/// One line of what a provider, or a billing file, says was billed or metered. Null is "not said",
+/// never zero.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChargeView {
     /// Names the line as long as the pull or file that wrote it exists.

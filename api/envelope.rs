@@ -1,5 +1,5 @@
-//! What surrounds every request: its id, its metrics, its span, its time limit, and the one place where an
-//! [`ApiError`] becomes a problem document.
+//! What surrounds every request: its id, its metrics, its span, its time limit, and the one place
+//! where an [`ApiError`] becomes a problem document.
 
 use std::{any::Any, sync::Arc};
 
@@ -16,11 +16,11 @@ use tower_http::{
     trace::{DefaultOnResponse, TraceLayer},
 };
 use tracing::{Level, Span};
-use uuid::Uuid;
 
 use crate::{
     Shared,
     error::{ApiError, Code},
+    state::AppState,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,8 +30,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct RequestId(Arc<str>);
 
 impl RequestId {
-    fn new() -> RequestId {
-        RequestId(ids::RequestId::from_uuid(Uuid::now_v7()).to_string().into())
+    fn new(state: &AppState) -> RequestId {
+        // Without randomness no request gets far, and each refusal should still be written.
+        let bits = state.new_bits().unwrap_or_default();
+        RequestId(ids::RequestId::from_uuid(bits).to_string().into())
     }
 
     /// The id as text.
@@ -41,8 +43,12 @@ impl RequestId {
 }
 
 /// Gives the request an id, counts and times it, and writes the problem document of a refusal.
-pub(crate) async fn enclose(mut request: Request, next: Next) -> Response {
-    let id = RequestId::new();
+pub(crate) async fn enclose(
+    State(state): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = RequestId::new(&state);
     request.extensions_mut().insert(id.clone());
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -88,8 +94,9 @@ fn method_label(method: &Method) -> &'static str {
     place.map_or("OTHER", |index| NAMES[index])
 }
 
-/// A span for each request. Failures are logged with their cause by the problem document, not twice.
-pub(crate) fn trace() -> TraceLayer<
+/// Traces each request by its span and logs its end. Failures are logged with their cause by the
+/// problem document, not twice.
+type Trace = TraceLayer<
     SharedClassifier<ServerErrorsAsFailures>,
     fn(&Request) -> Span,
     (),
@@ -97,7 +104,10 @@ pub(crate) fn trace() -> TraceLayer<
     (),
     (),
     (),
-> {
+>;
+
+/// A span for each request.
+pub(crate) fn trace() -> Trace {
     TraceLayer::new_for_http()
         .make_span_with(span as fn(&Request) -> Span)
         .on_request(())

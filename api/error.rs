@@ -1,8 +1,8 @@
 //! What goes wrong, as clients see it: problem documents (RFC 9457) with a stable `code`.
 //!
-//! An [`ApiError`] becomes a response without a body that carries the error; the envelope, which knows the
-//! request's id, writes the document. This is the only file that turns a code into a status.
-//! <https://www.rfc-editor.org/rfc/rfc9457>
+//! An [`ApiError`] becomes a response without a body that carries the error; the envelope, which
+//! knows the request's id, writes the document. This is the only file that turns a code into a
+//! status. <https://www.rfc-editor.org/rfc/rfc9457>
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
@@ -53,7 +53,7 @@ codes! {
     ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "A value is not valid";
     MalformedJson = "malformed_json", BAD_REQUEST, "The body is not JSON";
     MalformedMultipart = "malformed_multipart", BAD_REQUEST, "The body is not a complete form";
-    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The key has another body";
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The body differs";
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The type is not read";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
@@ -65,7 +65,7 @@ codes! {
     PathArchived = "path_archived", CONFLICT, "The path is archived";
     ServiceMismatch = "service_mismatch", CONFLICT, "The path has another service";
     UsageInconsistent = "usage_inconsistent", UNPROCESSABLE_ENTITY, "A part exceeds its whole";
-    TimestampOutOfRange = "timestamp_out_of_range", UNPROCESSABLE_ENTITY, "The time is out of range";
+    TimestampOutOfRange = "timestamp_out_of_range", UNPROCESSABLE_ENTITY, "A time is out of range";
     TooManyEvents = "too_many_events", UNPROCESSABLE_ENTITY, "Too many events in one request";
     EventConflict = "event_conflict", CONFLICT, "The event's id has other fields";
     TooManyPolicies = "too_many_policies", UNPROCESSABLE_ENTITY, "The path has too many policies";
@@ -169,8 +169,8 @@ impl ApiError {
         self
     }
 
-    /// Whether a repeat under the same idempotency key gets this answer again. Faults of ours and limits pass,
-    /// so they are not kept.
+    /// Whether a repeat under the same idempotency key gets this answer again. Faults of ours and
+    /// limits pass, so they are not kept.
     pub(crate) fn is_final(&self) -> bool {
         !self.0.code.status().is_server_error() && self.0.code != Code::RateLimited
     }

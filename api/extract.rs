@@ -1,7 +1,7 @@
 //! Path ids, query parameters and JSON bodies, each refused with a problem that says where.
 //!
-//! Serde's messages can quote the value that is wrong, which may be a credential. Only the half that says what
-//! would be right leaves this file.
+//! Serde's messages can quote the value that is wrong, which may be a credential. Only the half
+//! that says what would be right leaves this file.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use domain::{ConnectionId, FileId};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 
 use crate::{
@@ -51,7 +51,8 @@ impl<T: PathId> FromRequestParts<Shared> for Id<T> {
     }
 }
 
-/// The query's parameters. Unknown ones are refused, so that a typing error does not widen an answer in silence.
+/// The query's parameters. Unknown ones are refused, so that a typing error does not widen an
+/// answer in silence.
 pub(crate) struct Parameters<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Shared> for Parameters<T> {
@@ -81,7 +82,8 @@ fn refused_query(rejection: &(dyn Error + 'static)) -> ApiError {
     ApiError::new(Code::ValidationFailed, "the query cannot be read")
 }
 
-/// The bytes of a JSON body, to be parsed by [`json`] once the request is known to be the first of its key.
+/// The bytes of a JSON body, to be parsed by [`json`] once the request is known to be the first of
+/// its key.
 pub(crate) struct JsonBytes(pub(crate) Bytes);
 
 impl FromRequest<Shared> for JsonBytes {
@@ -117,22 +119,25 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads a JSON body.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // First whether it is JSON at all: that outweighs a wrong value.
+    let _: IgnoredAny = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        // Serde would take the items of an array for the fields of an object.
+        return Err(FieldError::at("", "expected an object").into());
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let cause = error.inner();
         if !cause.is_data() {
             return malformed(cause);
         }
         let (what, detail) = explain(&cause.to_string());
         let mut pointer: String = error.path().iter().map(pointer_part).collect();
-        if let What::Missing(name) = &what {
-            pointer.push('/');
-            pointer.push_str(name);
+        if let What::Field(name) = &what {
+            pointer.push_str(&pointer_of(name));
         }
         ApiError::from(what.mark(FieldError::at(pointer, detail)))
-    })?;
-    deserializer.end().map_err(|error| malformed(&error))?;
-    Ok(value)
+    })
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
@@ -165,8 +170,8 @@ fn pointer_part(segment: &Segment) -> String {
 enum What {
     /// A field that is not known.
     Unknown,
-    /// A field that is not there, by its name in our types.
-    Missing(String),
+    /// A field that is not there, or there twice: by its name in our types, which the path lacks.
+    Field(String),
     /// Anything else.
     Wrong,
 }
@@ -175,13 +180,13 @@ impl What {
     fn mark(&self, error: FieldError) -> FieldError {
         match self {
             What::Unknown => error.unknown(),
-            What::Missing(_) | What::Wrong => error,
+            What::Field(_) | What::Wrong => error,
         }
     }
 
     fn name(&self) -> Option<String> {
         match self {
-            What::Missing(name) => Some(name.clone()),
+            What::Field(name) => Some(name.clone()),
             What::Unknown | What::Wrong => None,
         }
     }
@@ -198,12 +203,14 @@ fn explain(message: &str) -> (What, String) {
         let known = expected.map(|known| format!("; known here: {known}")).unwrap_or_default();
         return (What::Unknown, format!("this field is not known{known}"));
     }
-    if let Some(rest) = message.strip_prefix("missing field `") {
-        let name = rest.split('`').next().unwrap_or_default().to_owned();
-        return (What::Missing(name), "this field is needed".to_owned());
-    }
-    if message.starts_with("duplicate field") {
-        return (What::Wrong, "this field is given twice".to_owned());
+    for (start, detail) in [
+        ("missing field `", "this field is needed"),
+        ("duplicate field `", "this field is given twice"),
+    ] {
+        if let Some(rest) = message.strip_prefix(start) {
+            let name = rest.split('`').next().unwrap_or_default().to_owned();
+            return (What::Field(name), detail.to_owned());
+        }
     }
     let detail =
         expected.map_or("this value is not valid".to_owned(), |what| format!("expected {what}"));
@@ -248,7 +255,8 @@ mod tests {
             (r#"{"name":"a","inner":{"days":1,"d/a~ys":2}}"#, "UnknownField", "/inner/d~1a~0ys"),
             (r#"{"name":"a","nome":"b"}"#, "UnknownField", "\"/nome\""),
             (r#"{"name":"a","name":"b"}"#, "given twice", "\"/name\""),
-            (r#"["sk-admin"]"#, "ValidationFailed", "/"),
+            (r#"["sk-admin"]"#, "expected an object", "\"\""),
+            (r#""sk-admin""#, "ValidationFailed", "\"\""),
         ];
         for (body, what, place) in rows {
             let text = refusal(body);
@@ -259,8 +267,8 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_malformed() {
-        let deep = "[".repeat(10_000);
-        for body in ["", "{", "{\"name\":\"a\"} x", "\u{feff}{}", "NaN", deep.as_str()] {
+        let deep = format!(r#"{{"name":{}"#, "[".repeat(10_000));
+        for body in ["", "{", "{\"name\":1} x", "{\"name\":1", "\u{feff}{}", "NaN", deep.as_str()] {
             assert!(refusal(body).contains("MalformedJson"), "{body}");
         }
     }

@@ -1,4 +1,5 @@
-//! Whether the process lives, whether it can work, what it counts, and the document of this API. No key needed.
+//! Whether the process lives, whether it can work, what it counts, and the document of this API. No
+//! key needed.
 
 use std::time::Duration;
 

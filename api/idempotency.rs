@@ -1,8 +1,9 @@
 //! `Idempotency-Key` on a POST: a repeat gets the first answer, byte for byte.
 //!
-//! The work of the first request is done in a task of its own, so that a client that hangs up neither stops it
-//! half-way nor leaves its key pending. New ids are made from bits that are stored with the claim: a repeat after
-//! a crash makes the same ids, and the store recognises what is there already.
+//! The work of the first request is done in a task of its own, so that a client that hangs up
+//! neither stops it half-way nor leaves its key pending. New ids are made from bits that are stored
+//! with the claim: a repeat after a crash makes the same ids, and the store recognises what is
+//! there already.
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -35,8 +36,6 @@ use crate::{
 const KEPT: SignedDuration = SignedDuration::from_hours(48);
 /// After how long a try whose process was killed no longer counts as going on.
 const PENDING: SignedDuration = SignedDuration::from_secs(60);
-/// How long a repeat waits for the first request to end.
-const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const KEY_BYTES_MAX: usize = 255;
 
@@ -98,8 +97,8 @@ fn refused_key(what: &str) -> ApiError {
 impl Once {
     /// Does `work` unless it was done under this key before; then the first answer is given again.
     ///
-    /// `bits` are for new ids; `work` gets them, or the first try's where it is taken over from a crash.
-    /// `body_sha256` stands for everything that the client sent.
+    /// `bits` are for new ids; `work` gets them, or the first try's where it is taken over from a
+    /// crash. `body_sha256` stands for everything that the client sent.
     pub(crate) async fn run<W, F>(
         self,
         state: &Shared,
@@ -117,7 +116,7 @@ impl Once {
             return finished(task).await?.map(|reply| answer(reply.stored()));
         };
         let key = request_key(caller, &self.route, text);
-        let patience_ends_at = tokio::time::Instant::now() + PATIENCE;
+        let patience_ends_at = tokio::time::Instant::now() + state.limits.repeat_patience;
         let mut ticks = tokio::time::interval(POLL);
         loop {
             ticks.tick().await;
@@ -158,7 +157,8 @@ fn request_key(caller: &Caller, route: &str, key: &str) -> RequestKey {
     digest(parts.map(str::as_bytes))
 }
 
-/// SHA-256 over parts, each preceded by its length, so that no two lists of parts have the same bytes.
+/// SHA-256 over parts, each preceded by its length, so that no two lists of parts have the same
+/// bytes.
 pub(crate) fn digest<const COUNT: usize>(parts: [&[u8]; COUNT]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -168,7 +168,8 @@ pub(crate) fn digest<const COUNT: usize>(parts: [&[u8]; COUNT]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// Does the work and keeps its answer. A fault of ours is not kept: the next try goes ahead with the same bits.
+/// Does the work and keeps its answer. A fault of ours is not kept: the next try goes ahead with
+/// the same bits.
 async fn first_try(
     store: Arc<dyn Store>,
     key: RequestKey,
@@ -185,7 +186,8 @@ async fn first_try(
             return Err(error);
         }
     };
-    // The work is done and the client is told so. Should this fail, a repeat finds the work by its ids.
+    // The work is done and the client is told so. Should this fail, a repeat finds the work by its
+    // ids.
     if let Err(failure) = store.answer_request(&key, &stored).await {
         tracing::warn!(error = %failure, "could not keep the answer of an idempotency key");
     }

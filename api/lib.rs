@@ -30,16 +30,13 @@ mod state;
 mod syncs;
 mod upload;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::{from_fn, from_fn_with_state},
-};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use auth::KeyCache;
 pub use error::Code;
 pub use reports::Reports;
 pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
@@ -47,8 +44,8 @@ pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
 /// The state as routes take it.
 type Shared = Arc<AppState>;
 
-/// The whole API over `state`. Serve it with connection information (`into_make_service_with_connect_info`), so
-/// that the audit log knows the peer's address.
+/// The whole API over `state`. Serve it with connection information
+/// (`into_make_service_with_connect_info`), so that the audit log knows the peer's address.
 pub fn router(state: Arc<AppState>) -> Router {
     let (router, _) = registered(&state).split_for_parts();
     router
@@ -56,14 +53,17 @@ pub fn router(state: Arc<AppState>) -> Router {
         .fallback(envelope::not_found)
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(envelope::trace())
-        .layer(from_fn(envelope::enclose))
+        .layer(from_fn_with_state(Arc::clone(&state), envelope::enclose))
         .with_state(state)
 }
 
 /// The OpenAPI 3.1 document, as `GET /openapi.json` answers it and `openapi.json` holds it.
 #[must_use]
-pub fn openapi_json() -> String {
-    openapi::document(quick_routes().merge(slow_routes()).into_openapi())
+pub fn openapi_json() -> &'static str {
+    // Nothing in it changes while the process runs.
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| openapi::document(quick_routes().merge(slow_routes()).into_openapi()));
+    &DOCUMENT
 }
 
 fn registered(state: &Shared) -> OpenApiRouter<Shared> {

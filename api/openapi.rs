@@ -1,10 +1,11 @@
-//! The OpenAPI 3.1 document: what the registered routes say of themselves, and what all of them share.
+//! The OpenAPI 3.1 document: what the registered routes say of themselves, and what all of them
+//! share.
 
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref,
-        ResponseBuilder,
+        Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
+        Response, ResponseBuilder,
         path::Operation,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
@@ -14,7 +15,8 @@ use crate::error::{Code, FieldError, PROBLEM_JSON, Problem};
 
 const KEY: &str = "api_key";
 
-/// What stands before the routes: title, security, and the problem document that any of them may answer.
+/// What stands before the routes: title, security, and the problem document that any of them may
+/// answer.
 pub(crate) fn preface() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Outlay")
@@ -45,6 +47,9 @@ pub(crate) fn preface() -> OpenApi {
 pub(crate) fn document(mut openapi: OpenApi) -> String {
     for item in openapi.paths.paths.values_mut() {
         for operation in operations(item) {
+            for (status, response) in &mut operation.responses.responses {
+                describe(status, response);
+            }
             let problem = ResponseBuilder::new()
                 .description("A problem document (RFC 9457).")
                 .content(
@@ -58,6 +63,22 @@ pub(crate) fn document(mut openapi: OpenApi) -> String {
     let mut text = openapi.to_pretty_json().expect("the document has only string keys");
     text.push('\n');
     text
+}
+
+/// OpenAPI wants words for every answer; most need none of their own.
+/// <https://spec.openapis.org/oas/v3.1.0#response-object>
+fn describe(status: &str, response: &mut RefOr<Response>) {
+    if let RefOr::T(response) = response
+        && response.description.is_empty()
+    {
+        let text = match status {
+            "201" => "It was made.",
+            "202" => "It will be done.",
+            "204" => "It is gone.",
+            _ => "Here it is.",
+        };
+        response.description = text.to_owned();
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

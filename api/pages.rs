@@ -1,7 +1,7 @@
 //! Lists in pages: `?limit=&cursor=` in, `{"data": […], "next_cursor": …}` out.
 //!
-//! A cursor is opaque to clients: base64 of the place after which the next page begins. It names a place, not a
-//! row, so it still holds when that row is deleted.
+//! A cursor is opaque to clients: base64 of the place after which the next page begins. It names a
+//! place, not a row, so it still holds when that row is deleted.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -95,11 +95,8 @@ fn place(cursor: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
 
-/// A page of items that lie in a store: a full one is followed by a question whether anything comes after it.
-///
-/// ```ignore
-/// paged!(asked, |item| item.id.to_string(), |query| store.files(organization, &query))
-/// ```
+/// A page of items that lie in a store: a full one is followed by a question whether anything comes
+/// after it.
 macro_rules! paged {
     ($asked:expr, $place:expr, |$query:ident| $fetch:expr) => {{
         let asked: &$crate::pages::Asked = $asked;

@@ -1,4 +1,5 @@
-//! What can be connected, and what can be uploaded: the catalogue, from the connectors' and parsers' own words.
+//! What can be connected, and what can be uploaded: the catalogue, from the connectors' and
+//! parsers' own words.
 
 use axum::{Json, extract::State};
 

@@ -1,4 +1,5 @@
-//! The role that sums costs and lists charges. The binary supplies it; here is only what is asked and answered.
+//! The role that sums costs and lists charges. The binary supplies it; here is only what is asked
+//! and answered.
 
 use std::error::Error;
 

@@ -1,7 +1,7 @@
 //! Writes an upload into the store's spool, chunk by chunk, counting and hashing on the way.
 //!
-//! Memory stays at one chunk, whatever the file's size. Dropped before [`Spool::keep`], as when the client hangs
-//! up or a later field is wrong, it removes what it wrote.
+//! Memory stays at one chunk, whatever the file's size. Dropped before [`Spool::keep`], as when the
+//! client hangs up or a later field is wrong, it removes what it wrote.
 
 use std::sync::Arc;
 

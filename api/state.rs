@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use domain::{Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId, Secret, Zone};
 use jiff::Timestamp;
 use store::{Store, secrets::SealedSecret};
-use uuid::{NoContext, Uuid};
+use uuid::Uuid;
 
 use crate::{auth::KeyCache, error::ApiError, reports::Reports};
 
@@ -60,6 +60,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Time between two chunks of an upload.
     pub upload_idle_timeout: Duration,
+    /// How long a repeat under one idempotency key waits for the first request to end.
+    pub repeat_patience: Duration,
 }
 
 impl Default for Limits {
@@ -69,6 +71,7 @@ impl Default for Limits {
             upload_bytes_max: 5 << 30,
             request_timeout: Duration::from_secs(30),
             upload_idle_timeout: Duration::from_secs(60),
+            repeat_patience: Duration::from_secs(10),
         }
     }
 }
@@ -116,11 +119,8 @@ impl AppState {
     }
 
     /// 128 new bits for an id, sortable by time.
-    pub(crate) fn new_bits(&self) -> Uuid {
-        let now = self.clock.now();
-        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
-        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
+    pub(crate) fn new_bits(&self) -> Result<Uuid, ApiError> {
+        identity::new_uuid(self.now()).map_err(ApiError::internal)
     }
 
     /// The time zone in which an organization's days begin.

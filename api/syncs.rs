@@ -39,7 +39,7 @@ pub(crate) async fn start_sync(
         let (state, caller) = (Arc::clone(&state), caller.clone());
         move |bits| start(state, caller, id, body, bits)
     };
-    once.run(&state, &caller, state.new_bits(), body_sha256, work).await
+    once.run(&state, &caller, state.new_bits()?, body_sha256, work).await
 }
 
 /// A body is not needed; `{}` is fine.
@@ -80,7 +80,8 @@ fn accepted(id: SyncId) -> Reply {
     Reply::json(StatusCode::ACCEPTED, &SyncStarted { sync_id: id.to_string() })
 }
 
-/// Whether an earlier try of this request, cut off by a crash, queued its sync. It may even have ended since.
+/// Whether an earlier try of this request, cut off by a crash, queued its sync. It may even have
+/// ended since.
 async fn exists(
     state: &AppState,
     caller: &Caller,

@@ -48,7 +48,8 @@ struct UploadForm {
     provider: Option<String>,
     /// The provider's account, where the file does not say.
     account: Option<String>,
-    /// `reject` (the default): one bad row refuses the file. `skip`: bad rows are left out and listed.
+    /// `reject` (the default): one bad row refuses the file. `skip`: bad rows are left out and
+    /// listed.
     on_error: Option<String>,
 }
 
@@ -65,7 +66,7 @@ pub(crate) async fn upload_file(
     request: Request,
 ) -> Result<Response, ApiError> {
     let form = open_form(&state, request).await?;
-    let id = FileId::from_uuid(state.new_bits());
+    let id = FileId::from_uuid(state.new_bits()?);
     let spool = Spool::new(Arc::clone(&state.store), id, state.limits.upload_bytes_max);
     let mut upload = read_form(form, spool, state.limits.upload_idle_timeout).await?;
     let sha256 = upload.spool.finish().await?;
@@ -198,7 +199,8 @@ fn set_option(options: &mut FileOptions, name: &str, value: &str) -> Result<(), 
     Ok(())
 }
 
-/// Refuses what its first bytes show to be no table at all. Everything else is for the parsers to judge.
+/// Refuses what its first bytes show to be no table at all. Everything else is for the parsers to
+/// judge.
 fn refuse_other_types(head: &[u8]) -> Result<(), ApiError> {
     const BINARY: &[(&[u8], &str)] = &[
         (b"%PDF-", "a PDF"),
@@ -223,10 +225,14 @@ fn refuse_other_types(head: &[u8]) -> Result<(), ApiError> {
     }
 }
 
-/// The last part of the name, without what could deceive a reader or a terminal; never used as a path.
+/// The last part of the name, without what could deceive a reader or a terminal; never used as a
+/// path.
 fn clean_name(name: &str) -> String {
     // Characters that turn the direction of text can make a name look like another.
-    let is_deceptive = |letter: char| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_deceptive = |letter: char| {
+        let marks = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+        marks.iter().any(|range| range.contains(&letter))
+    };
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept = last.chars().filter(|letter| !letter.is_control() && !is_deceptive(*letter));
     let name: String = kept.take(NAME_CHARS_MAX).collect();
@@ -251,8 +257,8 @@ fn malformed(detail: &'static str) -> ApiError {
     ApiError::new(Code::MalformedMultipart, detail)
 }
 
-/// Stores the file whose bytes are spooled. `bits` are the spool's own, or those of an earlier try of the same
-/// request, which a crash cut off before or after it had stored its file.
+/// Stores the file whose bytes are spooled. `bits` are the spool's own, or those of an earlier try
+/// of the same request, which a crash cut off before or after it had stored its file.
 async fn store(
     state: Shared,
     caller: Caller,

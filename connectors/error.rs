@@ -31,6 +31,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The key works, and nothing says which account it belongs to.
     AccountUnknown,
+    /// The key works, and belongs to another account than before.
+    OtherAccount,
 }
 
 impl ErrorKind {
@@ -63,6 +65,7 @@ impl ErrorKind {
             ErrorKind::RefusedAddress => "refused_address",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::AccountUnknown => "account_unknown",
+            ErrorKind::OtherAccount => "other_account",
         }
     }
 
@@ -107,6 +110,9 @@ impl ErrorKind {
             }
             ErrorKind::TooLarge => {
                 "report this: one day has more lines than Outlay reads".to_owned()
+            }
+            ErrorKind::OtherAccount => {
+                format!("use a key of the account that was connected. {help}")
             }
             ErrorKind::AccountUnknown => format!("use a key that may read the account. {help}"),
         }

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use columns::{BlockLimits, BlockWriter, EncodedBlock};
-use domain::{Account, Charge, ConnectionId, Feed, Window, time};
+use connectors::Pull;
+use domain::{Account, ConnectionId, Feed, Window, time};
 use jiff::{Timestamp, civil::Date};
 use store::charges::{BatchSource, Block, BlockInfo, BlockKey};
 
@@ -22,34 +23,39 @@ impl PulledDay {
     }
 }
 
-/// The charges by day, a block without rows for each day that had none.
-///
-/// `complete_through` is the provider's word on which days are final; `charges` are in a fixed order.
+/// The charges by day, a block without rows for each day that had none. A day about which the provider said
+/// nothing at all is left out: what is stored of it must not be replaced by silence.
 pub(crate) fn days_of_pull(
     account: &Account,
     feed: &Feed,
     window: Window,
-    complete_through: Option<Timestamp>,
-    charges: &[Charge<'_>],
+    pull: &Pull,
 ) -> BTreeMap<Date, PulledDay> {
     let mut encoded: BTreeMap<Date, Vec<EncodedBlock>> = BTreeMap::new();
     let mut writer = BlockWriter::new(BlockLimits::default(), Vec::new());
     let mut collect = |block: EncodedBlock| encoded.entry(block.day).or_default().push(block);
-    for charge in charges {
+    for charge in &pull.charges {
         writer.push(account, charge, &[], &mut collect);
     }
     writer.finish(&mut collect);
     let (first, last) = window.days();
     for day in first.series(jiff::ToSpan::days(1)).take_while(|day| *day <= last) {
-        encoded.entry(day).or_insert_with(|| vec![EncodedBlock::empty(account.clone(), day)]);
+        if !is_unanswered(pull, day) {
+            encoded.entry(day).or_insert_with(|| vec![EncodedBlock::empty(account.clone(), day)]);
+        }
     }
     let day_of = |(day, blocks): (Date, Vec<EncodedBlock>)| {
         let end = Window::of_day(day).end;
-        let is_complete = complete_through.is_some_and(|through| end <= through);
+        let is_complete = pull.complete_through.is_some_and(|through| end <= through);
         let blocks = blocks.into_iter().map(|block| stored(block, feed, is_complete)).collect();
         (day, PulledDay { blocks })
     };
     encoded.into_iter().map(day_of).collect()
+}
+
+fn is_unanswered(pull: &Pull, day: Date) -> bool {
+    let Window { start, end } = Window::of_day(day);
+    pull.unanswered.iter().any(|silent| silent.start < end && start < silent.end)
 }
 
 /// An encoded block in the store's form.
@@ -128,7 +134,7 @@ pub(crate) fn complete_through(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{BatchId, Currency, ProviderId};
+    use domain::{BatchId, Charge, Currency, ProviderId};
 
     fn account() -> Account {
         Account { provider: ProviderId::parse("openai").unwrap(), id: "org".into() }
@@ -151,8 +157,27 @@ mod tests {
         let day = Window::of_day(jiff::civil::date(2026, 11, 2));
         let charge =
             Charge { billed_cost: Some(cost), ..Charge::empty(day.start, day.end, Currency::USD) };
-        let through = Some(complete_through.parse().unwrap());
-        days_of_pull(&account(), &feed(), window(), through, &[charge])
+        let pull = Pull {
+            charges: vec![charge],
+            issues: Vec::new(),
+            complete_through: Some(complete_through.parse().unwrap()),
+            unanswered: Vec::new(),
+        };
+        days_of_pull(&account(), &feed(), window(), &pull)
+    }
+
+    #[test]
+    fn a_day_about_which_nothing_was_said_is_not_covered() {
+        let silent = Window::of_day(jiff::civil::date(2026, 11, 1));
+        let pull = Pull {
+            charges: Vec::new(),
+            issues: Vec::new(),
+            complete_through: None,
+            unanswered: vec![silent],
+        };
+        let days = days_of_pull(&account(), &feed(), window(), &pull);
+        let covered: Vec<_> = days.keys().map(|day| day.day()).collect();
+        assert_eq!(covered, [2, 3]);
     }
 
     fn visible(days: &BTreeMap<Date, PulledDay>, generation: u64) -> Vec<BlockInfo> {

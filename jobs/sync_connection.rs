@@ -3,10 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connectors::{Connector, ConnectorError, Driver, Retry, Settings};
+use connectors::{Connector, ConnectorError, Driver, ErrorKind, Retry, Settings};
 use domain::{
-    Account, BatchId, Clock, Connection, ConnectionError, ConnectionId, ConnectionStatus, Feed,
-    SyncId, Window, connection::Sync as SyncRun, descriptor::FeedDescriptor, time,
+    Account, BatchId, Clock, Connection, ConnectionError, ConnectionId, ConnectionStatus,
+    ConnectorDescriptor, Feed, SyncId, Window, connection::Sync as SyncRun,
+    descriptor::FeedDescriptor, time,
 };
 use jiff::{SignedDuration, Timestamp};
 use store::{
@@ -147,9 +148,9 @@ impl SyncConnection {
         let descriptor = connector.descriptor();
         let base_url = connection.base_url.clone().unwrap_or(descriptor.base_url.to_owned());
         let settings = Settings { base_url, credentials, account: None };
-        // Every time, since a person may have given another account's key.
         let account = self.driver.check(connector, &settings).await?.account;
-        let window = self.window(connection, &account, descriptor);
+        same_account(connection, &account, descriptor)?;
+        let window = self.window(connection, descriptor);
         let feeds: Vec<_> = descriptor.feeds.iter().map(|feed| feed.id.to_owned()).collect();
         let started = self.store.start_sync(sync.id, window.start, window.end, &feeds).await?;
         let sync = started.ok_or_else(JobError::lease_lost)?;
@@ -160,27 +161,19 @@ impl SyncConnection {
         Ok(Run { claim, connection, connector, settings, account, sync, window, issues })
     }
 
-    /// What to read: the whole back-fill the first time, or for another account; later everything that was
-    /// not final, and the days before it that the provider may still restate. It is derived from what is
-    /// final and not from the last window, so interrupted runs do not make it creep.
-    fn window(
-        &self,
-        connection: &Connection,
-        account: &str,
-        descriptor: &domain::ConnectorDescriptor,
-    ) -> Window {
+    /// What to read: the whole back-fill the first time; later everything that was not final, and the days
+    /// before it that the provider may still restate. It is derived from what is final and not from the last
+    /// window, so interrupted runs do not make it creep.
+    fn window(&self, connection: &Connection, descriptor: &domain::ConnectorDescriptor) -> Window {
         let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         let today = time::day_start(time::utc_day(self.clock.now()));
-        let end = today + days(1);
-        let is_same_account = connection.account.as_deref().is_none_or(|known| known == account);
-        let known = connection.complete_through.filter(|_| is_same_account);
-        let start = match known {
+        let start = match connection.complete_through {
             Some(complete) => complete - days(descriptor.trailing_days),
             None => today - days(connection.backfill_days),
         };
         let earliest = today - days(descriptor.history_days);
         let start = time::day_start(time::utc_day(start.clamp(earliest, today)));
-        Window { start, end }
+        Window { start, end: today + days(1) }
     }
 
     async fn pull_window(
@@ -190,14 +183,13 @@ impl SyncConnection {
         window: Window,
     ) -> Result<(), Stopped> {
         let pull = self.driver.pull(run.connector, &run.settings, descriptor, window).await?;
-        for issue in pull.issues {
-            if !run.issues.contains(&issue) {
-                run.issues.push(issue);
+        for issue in &pull.issues {
+            if !run.issues.contains(issue) {
+                run.issues.push(issue.clone());
             }
         }
         let feed = Feed::parse(descriptor.id).map_err(|error| permanent(&error.to_string()))?;
-        let through = pull.complete_through;
-        let mut days = days_of_pull(&run.account, &feed, window, through, &pull.charges);
+        let mut days = days_of_pull(&run.account, &feed, window, &pull);
         let organization = run.connection.organization;
         let (first, last) = window.days();
         let visible = self.store.visible_blocks(organization, first, last).await?;
@@ -310,6 +302,23 @@ impl SyncConnection {
         let end = SyncEnd { finished_at, error: Some(error), issues: Vec::new() };
         self.store.finish_sync(sync.id, &end).await
     }
+}
+
+/// A connection belongs to one account for good. Charges of another would be counted beside those of the first,
+/// and where a provider names one account in two ways, twice.
+fn same_account(
+    connection: &Connection,
+    account: &str,
+    descriptor: &'static ConnectorDescriptor,
+) -> Result<(), ConnectorError> {
+    let Some(known) = connection.account.as_deref().filter(|known| *known != account) else {
+        return Ok(());
+    };
+    let message = format!("the key belongs to account `{account}`, the connection to `{known}`");
+    let error = ConnectorError::new(descriptor, "check", ErrorKind::OtherAccount, message);
+    Err(error.advising(format!(
+        "put back a key of account `{known}`, or make another connection for `{account}`"
+    )))
 }
 
 fn progress(sync: &SyncRun, feed: &str) -> Option<Timestamp> {

@@ -17,7 +17,8 @@ pub trait ApiKeys {
     /// An organization's keys, in id order.
     async fn api_keys(&self, organization: OrganizationId) -> Result<Vec<ApiKey>>;
 
-    /// Revokes a key from `at` on; a second time changes nothing. `None` where there is no such key.
+    /// Revokes a key from `at` on; a second time changes nothing. `None` where there is no such
+    /// key.
     async fn revoke_api_key(
         &self,
         organization: OrganizationId,

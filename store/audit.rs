@@ -18,7 +18,8 @@ pub trait AuditLog {
         limit: usize,
     ) -> Result<Vec<AuditEntry>>;
 
-    /// At most `limit` entries whose sequence is less than `before` (`None`: from the end), newest first.
+    /// At most `limit` entries whose sequence is less than `before` (`None`: from the end), newest
+    /// first.
     async fn audit_entries_back(
         &self,
         organization: OrganizationId,

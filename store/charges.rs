@@ -1,9 +1,10 @@
 //! Charges: batches of column blocks that become visible, or disappear, as a whole.
 //!
-//! A batch is one pull of a feed, or one file. It holds blocks, each for one account, feed and UTC day; a day
-//! that was read and had no charges is a block with no rows. Blocks are staged one by one, which nobody sees,
-//! and committed together, which everybody sees at once. A commit gives the batch the organization's next
-//! generation number. Which generation counts for a day is decided by `books`, not here.
+//! A batch is one pull of a feed, or one file. It holds blocks, each for one account, feed and UTC
+//! day; a day that was read and had no charges is a block with no rows. Blocks are staged one by
+//! one, which nobody sees, and committed together, which everybody sees at once. A commit gives the
+//! batch the organization's next generation number. Which generation counts for a day is decided by
+//! `books`, not here.
 
 use bytes::Bytes;
 use domain::{
@@ -108,7 +109,8 @@ pub enum CommitWith {
         /// Added to the sync's count.
         charges_written: u64,
     },
-    /// The file's import has ended well: its state becomes `done`, with this report.
+    /// The file's import has ended well: its state becomes `done`, with this report and all bytes
+    /// parsed.
     File {
         /// The file.
         file: FileId,
@@ -147,8 +149,9 @@ pub trait Charges {
     /// Begins a batch, staged and unseen. The same id again changes nothing.
     async fn begin_batch(&self, batch: &NewBatch) -> Result<()>;
 
-    /// Stages blocks of a batch that is not committed yet. A key that is there already is written over, so a
-    /// repeated call leaves one block.
+    /// Stages blocks of a batch that is not committed yet. A key that is there already is written
+    /// over, so a repeated call leaves one block. A batch that was committed or is gone takes
+    /// nothing, without an error: a worker that came too late learns it from its commit.
     async fn put_blocks(
         &self,
         organization: OrganizationId,
@@ -162,12 +165,13 @@ pub trait Charges {
     /// Drops a staged batch; a committed one stays.
     async fn abandon_batch(&self, organization: OrganizationId, batch: BatchId) -> Result<()>;
 
-    /// Drops batches that were staged before `before` and never committed: what a killed process left.
-    /// Returns how many. Only for sources whose lease nobody holds, so call it with the job's lease in hand.
+    /// Drops batches that were staged before `before` and never committed: what a killed process
+    /// left. Returns how many. Only for sources whose lease nobody holds, so call it with the job's
+    /// lease in hand.
     async fn abandon_staged(&self, source: BatchSource, before: Timestamp) -> Result<u64>;
 
-    /// Removes every batch of a source, visible or staged. What they covered counts again as it did before.
-    /// Returns how many were visible.
+    /// Removes every batch of a source, visible or staged. What they covered counts again as it did
+    /// before. Returns how many were visible. Where there was none at all nothing is audited.
     async fn remove_batches(
         &self,
         organization: OrganizationId,
@@ -175,7 +179,8 @@ pub trait Charges {
         audit: &AuditEvent,
     ) -> Result<u64>;
 
-    /// All visible blocks of the days `first` to `last`, both inclusive, ordered by key, then generation.
+    /// All visible blocks of the days `first` to `last`, both inclusive, ordered by key, then
+    /// generation.
     async fn visible_blocks(
         &self,
         organization: OrganizationId,
@@ -183,8 +188,8 @@ pub trait Charges {
         last: Date,
     ) -> Result<Vec<BlockInfo>>;
 
-    /// One half of the columns of each block asked for, in the order asked. A block that is gone meanwhile
-    /// (its file was deleted) is `None`.
+    /// One half of the columns of each block asked for, in the order asked. A block that is gone
+    /// meanwhile (its file was deleted), or not visible to this organization, is `None`.
     async fn block_columns(
         &self,
         organization: OrganizationId,

@@ -1,4 +1,5 @@
-//! Connections, made and changed together with their sealed credentials, first sync and audit entry.
+//! Connections, made and changed together with their sealed credentials, first sync and audit
+//! entry.
 
 use domain::{
     AuditEvent, Connection, ConnectionError, ConnectionId, ConnectionStatus, OrganizationId,
@@ -39,7 +40,8 @@ pub struct ConnectionHealth {
     pub account: Option<String>,
     /// When a sync ended well; `None` keeps what is stored.
     pub last_sync_at: Option<Timestamp>,
-    /// Everything before is read and final; `None` keeps, and an earlier instant than the stored one too.
+    /// Everything before is read and final; `None` keeps, and an earlier instant than the stored
+    /// one too.
     pub complete_through: Option<Timestamp>,
     /// What is wrong; `None` clears it.
     pub error: Option<ConnectionError>,
@@ -73,7 +75,9 @@ pub trait Connections {
         page: &PageQuery,
     ) -> Result<Vec<Connection>>;
 
-    /// Changes a connection; `None` where there is none. Resuming makes its schedule entry due at `audit.at`.
+    /// Changes a connection; `None` where there is none. Resuming makes its schedule entry due at
+    /// `audit.at`. A patch that changes nothing is not audited; resuming what is not paused changes
+    /// nothing.
     async fn update_connection(
         &self,
         organization: OrganizationId,
@@ -82,8 +86,9 @@ pub trait Connections {
         audit: &AuditEvent,
     ) -> Result<Option<Connection>>;
 
-    /// Replaces all credentials, clears the error, sets `syncing` unless paused, and makes the connection due
-    /// at `audit.at`.
+    /// Replaces all credentials, clears the error, sets `syncing` unless paused, and makes the
+    /// connection due at `audit.at`. Sealed values that are stored already, byte for byte, are a
+    /// repeat and not audited again.
     async fn replace_credentials(
         &self,
         organization: OrganizationId,
@@ -99,9 +104,9 @@ pub trait Connections {
         health: &ConnectionHealth,
     ) -> Result<()>;
 
-    /// Removes a connection with its credentials, schedule entry and syncs; with `delete_charges` its
-    /// committed and staged batches too, as [`crate::Charges::remove_batches`] does. Returns whether there
-    /// was one.
+    /// Removes a connection with its credentials, schedule entry and syncs; with `delete_charges`
+    /// its committed and staged batches too, as [`crate::Charges::remove_batches`] does. Returns
+    /// whether there was one.
     async fn delete_connection(
         &self,
         organization: OrganizationId,

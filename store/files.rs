@@ -21,8 +21,9 @@ pub enum FileCreated {
 /// Uploaded files.
 #[async_trait::async_trait]
 pub trait Files {
-    /// Adds one chunk of an upload to the spool, in order from 0; the same chunk again changes nothing. On
-    /// SQLite the spool is a folder beside the store, on MongoDB a collection, so that any node may parse.
+    /// Adds one chunk of an upload to the spool, in order from 0; the same chunk again changes
+    /// nothing. On SQLite the spool is a folder beside the store, on MongoDB a collection, so that
+    /// any node may parse.
     async fn spool_write(&self, file: FileId, chunk: u32, bytes: Bytes) -> Result<()>;
 
     /// One chunk of an upload, `None` past its end.
@@ -31,9 +32,9 @@ pub trait Files {
     /// Removes an upload's bytes; none there is fine.
     async fn spool_delete(&self, file: FileId) -> Result<()>;
 
-    /// Stores a file whose bytes are spooled, and puts its import on the schedule
-    /// (`import_file`, due at `created_at`), unless the organization has a file of the same SHA-256 in any
-    /// state but `failed`. The same id again is `Created`.
+    /// Stores a file whose bytes are spooled, and puts its import on the schedule (`import_file`,
+    /// due at `created_at`), unless the organization has a file of the same SHA-256 in any state
+    /// but `failed`. The same id again is `Created`.
     async fn create_file(&self, file: &UploadedFile, audit: &AuditEvent) -> Result<FileCreated>;
 
     /// One file of an organization.
@@ -52,8 +53,8 @@ pub trait Files {
     /// Notes that a file is being parsed and how far; only from `queued` or `parsing`.
     async fn record_file_progress(&self, id: FileId, bytes_parsed: u64) -> Result<()>;
 
-    /// Ends an import badly (`failed`) or unfinished (`needs_mapping`), under its lease. Returns `false`, and
-    /// changes nothing, where the lease is lost.
+    /// Ends an import badly (`failed`) or unfinished (`needs_mapping`), under its lease. Returns
+    /// `false`, and changes nothing, where the lease is lost or the import has ended well before.
     async fn end_import(
         &self,
         lease: &Lease,
@@ -63,7 +64,8 @@ pub trait Files {
         finished_at: Timestamp,
     ) -> Result<bool>;
 
-    /// Removes a file, its spool, its schedule entry and its charges. Returns whether there was one.
+    /// Removes a file, its spool, its schedule entry and its charges. Returns whether there was
+    /// one.
     async fn delete_file(
         &self,
         organization: OrganizationId,

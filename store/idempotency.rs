@@ -1,15 +1,16 @@
 //! Idempotency keys: the first answer to a request, given again to its repeats.
 //!
-//! A claim carries 128 bits chosen at the first try, from which the request's handler makes its new ids. A
-//! repeat after a crash between the effect and the stored answer therefore makes the same thing, which the
-//! other repositories recognise.
+//! A claim carries 128 bits chosen at the first try, from which the request's handler makes its new
+//! ids. A repeat after a crash between the effect and the stored answer therefore makes the same
+//! thing, which the other repositories recognise.
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::Result;
 
-/// Which request: everything that scopes the client's key (organization, environment, route, key), hashed.
+/// Which request: everything that scopes the client's key (organization, environment, route, key),
+/// hashed.
 pub type RequestKey = [u8; 32];
 
 /// A stored answer.

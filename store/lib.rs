@@ -8,6 +8,7 @@ pub mod connections;
 mod error;
 pub mod files;
 pub mod idempotency;
+mod instants;
 pub mod mongo;
 pub mod organizations;
 pub mod schedule;

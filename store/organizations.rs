@@ -7,8 +7,8 @@ use crate::Result;
 /// Tenants.
 #[async_trait::async_trait]
 pub trait Organizations {
-    /// Makes the first organization and its owner's key, only where the store has no organization yet.
-    /// Returns whether it did; of many processes starting at once exactly one does.
+    /// Makes the first organization and its owner's key, only where the store has no organization
+    /// yet. Returns whether it did; of many processes starting at once exactly one does.
     async fn create_first_organization(
         &self,
         organization: &Organization,

@@ -1,7 +1,8 @@
 //! The durable table of what is due, what runs, what ran and what was missed, and the leases on it.
 //!
-//! A job is a kind and a subject: (`sync_connection`, `conn_…`). Whoever claims it holds a lease with a fence
-//! number that only grows; a holder that lost its lease can neither finish the run nor commit charges.
+//! A job is a kind and a subject: (`sync_connection`, `conn_…`). Whoever claims it holds a lease
+//! with a fence number that only grows; a holder that lost its lease can neither finish the run nor
+//! commit charges.
 
 use jiff::Timestamp;
 
@@ -80,23 +81,26 @@ pub struct ScheduledJob {
 /// The schedule.
 #[async_trait::async_trait]
 pub trait Schedule {
-    /// Puts a job on the schedule, or brings it forward to `due_at` where it would be later; never postpones.
+    /// Puts a job on the schedule, or brings it forward to `due_at` where it would be later; never
+    /// postpones.
     async fn make_due(&self, key: &JobKey, due_at: Timestamp) -> Result<()>;
 
-    /// Claims the job that has been due longest at `now` and that nobody holds, for `lease_seconds`.
-    /// `make_due` during a run keeps it due: see [`Schedule::finish_run`].
+    /// Claims the job that has been due longest at `now` and that nobody holds, for
+    /// `lease_seconds`. `make_due` during a run keeps it due: see [`Schedule::finish_run`].
     async fn claim_due(&self, now: Timestamp, lease_seconds: u32) -> Result<Option<Claim>>;
 
-    /// Prolongs a lease to `expires_at`; `false` where it is lost (expired *and* claimed by another, released,
-    /// or the job is gone).
+    /// Prolongs a lease to `expires_at`; `false` where it is lost (expired *and* claimed by
+    /// another, released, or the job is gone).
     async fn renew_lease(&self, lease: &Lease, expires_at: Timestamp) -> Result<bool>;
 
-    /// Ends a run: records it, frees the lease, and sets the next due time. Where somebody called `make_due`
-    /// during the run, that earlier time wins. The failure count grows with an error and else becomes 0.
-    /// `false`, and nothing changes, where the lease is lost. Records of the last 100 runs of a job are kept.
+    /// Ends a run: records it, frees the lease, and sets the next due time. Where somebody called
+    /// `make_due` during the run, that earlier time wins. The failure count grows with an error and
+    /// else becomes 0. `false`, and nothing changes, where the lease is lost. Records of the last
+    /// 100 runs of a job are kept.
     async fn finish_run(&self, lease: &Lease, end: &RunEnd) -> Result<bool>;
 
-    /// Gives a lease back unfinished, as on shutdown; the job stays due. A lost lease changes nothing.
+    /// Gives a lease back unfinished, as on shutdown; the job stays due. A lost lease changes
+    /// nothing.
     async fn release_lease(&self, lease: &Lease) -> Result<()>;
 
     /// The schedule of one kind of job, in order of due time.

@@ -35,7 +35,8 @@ pub struct SealedSecret {
 /// Data keys and sealed values.
 #[async_trait::async_trait]
 pub trait Secrets {
-    /// Stores a data key; where that version is there already, answers with the stored one, which wins.
+    /// Stores a data key; where that version is there already, answers with the stored one, which
+    /// wins.
     async fn create_data_key(&self, key: &WrappedDataKey) -> Result<Created<WrappedDataKey>>;
 
     /// An organization's data keys, newest version first.

@@ -22,9 +22,9 @@ pub struct SyncEnd {
 /// Runs of polls.
 #[async_trait::async_trait]
 pub trait Syncs {
-    /// Queues `sync` unless its connection has an open one, which is then answered as `Exists`. With an audit
-    /// event (a person asked) the connection's schedule entry becomes due at `sync.created_at`; the event is
-    /// recorded only where a sync was queued.
+    /// Queues `sync` unless its connection has an open one, which is then answered as `Exists`.
+    /// With an audit event (a person asked) the connection's schedule entry becomes due at
+    /// `sync.created_at`; the event is recorded only where a sync was queued.
     async fn request_sync(
         &self,
         sync: &SyncRun,
@@ -34,9 +34,9 @@ pub trait Syncs {
     /// The connection's open sync.
     async fn open_sync(&self, connection: ConnectionId) -> Result<Option<SyncRun>>;
 
-    /// Marks an open sync as running over `[from, to)`, with each feed starting at its `done_through`. Where
-    /// the window is already set, as after a restart, nothing changes. Answers the stored sync, `None` where
-    /// it is not open.
+    /// Marks an open sync as running over `[from, to)`, with each feed starting at its
+    /// `done_through`. Where the window is already set, as after a restart, nothing changes.
+    /// Answers the stored sync, `None` where it is not open.
     async fn start_sync(
         &self,
         id: SyncId,

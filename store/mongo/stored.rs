@@ -4,11 +4,11 @@
 use jiff::{Timestamp, civil::Date};
 use mongodb::bson::{Binary, spec::BinarySubtype};
 
-use crate::{Result, StoreError, StoreErrorKind};
+use crate::{Result, StoreError, StoreErrorKind, instants::from_micros};
 
 /// An instant in whole microseconds.
 pub(super) fn instant(micros: i64) -> Result<Timestamp> {
-    Timestamp::from_microsecond(micros).map_err(|_| corrupt("an instant"))
+    from_micros(micros).map_err(|_| corrupt("an instant"))
 }
 
 /// An instant that may be missing.

@@ -1,5 +1,5 @@
-//! API keys in SQLite, found by the hash's unique index. Scopes are their names with spaces between,
-//! because they are only ever read and written together.
+//! API keys in SQLite, found by the hash's unique index. Scopes are their names with spaces
+//! between, because they are only ever read and written together.
 
 use domain::{ApiKey, AuditEvent, KeyId, OrganizationId, Scope, organization::Environment};
 use jiff::Timestamp;

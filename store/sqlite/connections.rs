@@ -1,5 +1,5 @@
-//! Connections in SQLite. A change reads the row, changes the value and writes it back, within the one
-//! writer's transaction.
+//! Connections in SQLite. A change reads the row, changes the value and writes it back, within the
+//! one writer's transaction.
 
 use domain::{
     AuditEvent, Connection, ConnectionError, ConnectionId, ConnectionStatus, OrganizationId,

@@ -136,7 +136,8 @@ fn end(
     report: &FileReport,
     finished_at: Timestamp,
 ) -> Result<bool> {
-    let sql = "UPDATE uploaded_files SET state = ?2, report = ?3, finished_at = ?4
+    let sql = "UPDATE uploaded_files SET state = ?2, report = ?3, finished_at = ?4,
+                   bytes_parsed = iif(?2 = 'done', size_bytes, bytes_parsed)
                WHERE id = ?1 AND state <> 'done'";
     let report = to_json(&ReportRow::from(report))?;
     let params = params![id.to_string(), state.as_str(), report, micros(finished_at)];

@@ -159,7 +159,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Files, Schedule, schedule::JobKey};
+    use crate::{
+        Files, Idempotency, Schedule,
+        idempotency::{Claimed, RequestClaim},
+        schedule::JobKey,
+    };
 
     fn job() -> JobKey {
         JobKey { kind: "sync_connection".to_owned(), subject: "conn_1".to_owned() }
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reopening_keeps_everything_and_frees_leases() {
+    async fn reopening_keeps_everything_and_frees_leases_and_tries() {
         let folder = folder();
         let path = folder.path().join("outlay.db");
         let start = Timestamp::UNIX_EPOCH;
@@ -244,6 +248,16 @@ mod tests {
         store.make_due(&job(), start).await.unwrap();
         let lost = store.claim_due(start, 3600).await.unwrap().unwrap();
         assert_eq!(store.claim_due(start, 3600).await.unwrap(), None);
+        let try_of = |seed| RequestClaim {
+            key: [1; 32],
+            body_sha256: [2; 32],
+            seed: Uuid::from_u128(seed),
+            at: start,
+            pending_until: Timestamp::MAX,
+            expires_at: Timestamp::MAX,
+        };
+        store.claim_request(&try_of(1)).await.unwrap();
+        assert_eq!(store.claim_request(&try_of(2)).await.unwrap(), Claimed::Pending);
         drop(store);
 
         let store = SqliteStore::open(&path).await.unwrap();
@@ -251,6 +265,8 @@ mod tests {
         let again = store.claim_due(start, 3600).await.unwrap().unwrap();
         assert_eq!(again.due_at, start);
         assert!(again.lease.fence > lost.lease.fence);
+        let first_seed = Claimed::Go(Uuid::from_u128(1));
+        assert_eq!(store.claim_request(&try_of(2)).await.unwrap(), first_seed);
     }
 
     #[tokio::test]

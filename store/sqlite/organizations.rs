@@ -1,6 +1,7 @@
 //! Organizations in SQLite.
 //!
-//! There is one writer, so "only where there is none yet" is a look and an insert in its transaction.
+//! There is one writer, so "only where there is none yet" is a look and an insert in its
+//! transaction.
 
 use domain::{ApiKey, AuditEvent, Organization, OrganizationId};
 use rusqlite::params;

@@ -1,5 +1,5 @@
-//! The schedule in SQLite. A lease is held while `leased_until` is set and the fence is its own, even
-//! after that time, until somebody else claims the job.
+//! The schedule in SQLite. A lease is held while `leased_until` is set and the fence is its own,
+//! even after that time, until somebody else claims the job.
 
 use domain::{ConnectionId, FileId};
 use jiff::{SignedDuration, Timestamp};

@@ -1,5 +1,5 @@
-//! Data keys and sealed values in SQLite: ciphertext as it came. Connections write and remove theirs
-//! through this file, in their own transactions.
+//! Data keys and sealed values in SQLite: ciphertext as it came. Connections write and remove
+//! theirs through this file, in their own transactions.
 
 use domain::OrganizationId;
 use rusqlite::{Connection, params};

@@ -15,7 +15,7 @@ use super::{
     database::{Fields, all, change, first, micros, stored_count, to_json},
     schedule,
 };
-use crate::{Created, PageQuery, Result, StoreError, Syncs, syncs::SyncEnd};
+use crate::{Created, PageQuery, Result, StoreError, Syncs, instants::from_micros, syncs::SyncEnd};
 
 #[async_trait::async_trait]
 impl Syncs for SqliteStore {
@@ -237,7 +237,7 @@ fn progress_text(progress: &[FeedProgress]) -> Result<String> {
 fn progress_of(row: &Fields<'_>) -> Result<Vec<FeedProgress>> {
     let unreadable = |error| StoreError::corrupt("stored progress cannot be read").caused_by(error);
     let progress = |ProgressRow { feed, done_through_micros }| {
-        let done_through = Timestamp::from_microsecond(done_through_micros).map_err(unreadable)?;
+        let done_through = from_micros(done_through_micros).map_err(unreadable)?;
         Ok(FeedProgress { feed, done_through })
     };
     row.json::<Vec<ProgressRow>>("progress")?.into_iter().map(progress).collect()

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, types::FromSql};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Result, StoreError, StoreErrorKind};
+use crate::{Result, StoreError, StoreErrorKind, instants::from_micros};
 
 /// A row, read by column name.
 pub(in crate::sqlite) struct Fields<'r>(pub(super) &'r Row<'r>);
@@ -52,8 +52,7 @@ impl Fields<'_> {
     /// An instant, or null.
     pub(in crate::sqlite) fn instant_or_none(&self, column: &str) -> Result<Option<Timestamp>> {
         let micros: Option<i64> = self.get(column)?;
-        let instant = |micros| Timestamp::from_microsecond(micros);
-        micros.map(instant).transpose().map_err(|error| unreadable(column).caused_by(error))
+        micros.map(from_micros).transpose().map_err(|error| unreadable(column).caused_by(error))
     }
 
     /// A count.

@@ -1,5 +1,5 @@
-//! Statements, prepared once for each connection and kept in its cache: `sql` should therefore be one
-//! of a fixed set of texts, with every value a parameter.
+//! Statements, prepared once for each connection and kept in its cache: `sql` should therefore be
+//! one of a fixed set of texts, with every value a parameter.
 
 use rusqlite::{Connection, Params};
 

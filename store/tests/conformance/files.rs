@@ -64,6 +64,7 @@ fn report() -> Result<FileReport, Failure> {
         let billed_cost = Money::from_femtos(femtos, currency).ok_or("out of range")?;
         Ok::<_, Failure>(FileTotal { billed_cost, residue })
     };
+    let largest = u64::try_from(i64::MAX)?;
     let error = |row, column: Option<&str>| FileError {
         row,
         column: column.map(str::to_owned),
@@ -80,7 +81,7 @@ fn report() -> Result<FileReport, Failure> {
             total(-1, Currency::USD, 0)?,
         ],
         warnings: vec![error(None, None)],
-        errors: vec![error(Some(u64::MAX), Some("BilledCost")), error(Some(0), Some(""))],
+        errors: vec![error(Some(largest), Some("BilledCost")), error(Some(0), Some(""))],
     })
 }
 
@@ -335,6 +336,8 @@ async fn a_commit_ends_the_import_with_its_report(store: Arc<dyn Store>) -> Resu
             state: FileState::Done,
             report: FileReport { charge_count: 10, ..FileReport::default() },
             finished_at: Some(at(300)?),
+            // All of it, whatever was noted on the way.
+            bytes_parsed: 1 << 40,
             ..file(organization(1), 1)?
         };
         assert_eq!(stored(&*store, 1).await?, expected);

@@ -31,6 +31,7 @@ cases! {
     a_released_job_stays_due,
     a_job_that_comes_back_gets_a_larger_fence,
     jobs_are_listed_by_kind_in_order_of_due_time,
+    the_first_and_the_last_instant_read_back,
 }
 
 fn job(subject: &str) -> JobKey {
@@ -308,5 +309,19 @@ async fn jobs_are_listed_by_kind_in_order_of_due_time(
     assert_eq!(subjects, ["früher – 早い", "später"]);
     assert_eq!(jobs[1].due_at, Timestamp::from_microsecond(5_000_001)?);
     assert_eq!(store.scheduled_jobs("none").await?, []);
+    Ok(())
+}
+
+async fn the_first_and_the_last_instant_read_back(store: Arc<dyn Store>) -> Result<(), Failure> {
+    store.make_due(&job("never"), Timestamp::MAX).await?;
+    store.make_due(&job("always"), Timestamp::MIN).await?;
+    let lease = claim(&*store, 100).await?.lease;
+    assert_eq!(lease.key, job("always"));
+    assert!(store.renew_lease(&lease, Timestamp::MAX).await?);
+    let jobs = store.scheduled_jobs("sync_connection").await?;
+    assert_eq!((jobs[0].due_at, jobs[1].key.clone()), (Timestamp::MIN, job("never")));
+    let micros = Some(Timestamp::MAX.as_microsecond());
+    assert_eq!(jobs[0].leased_until.map(Timestamp::as_microsecond), micros);
+    assert_eq!(Some(jobs[1].due_at.as_microsecond()), micros);
     Ok(())
 }

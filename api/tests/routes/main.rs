@@ -1,0 +1,16 @@
+//! Every route over the real store and vault: what it answers, and what it refuses and how.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a test's own functions fails the test")]
+
+mod audit_log;
+mod auth;
+mod connections;
+mod envelope;
+mod files;
+mod health;
+mod idempotency;
+mod openapi;
+mod providers;
+mod reports;
+mod syncs;
+mod test_app;
