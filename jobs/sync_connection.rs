@@ -164,7 +164,7 @@ impl SyncConnection {
     /// What to read: the whole back-fill the first time; later everything that was not final, and the days
     /// before it that the provider may still restate. It is derived from what is final and not from the last
     /// window, so interrupted runs do not make it creep.
-    fn window(&self, connection: &Connection, descriptor: &domain::ConnectorDescriptor) -> Window {
+    fn window(&self, connection: &Connection, descriptor: &ConnectorDescriptor) -> Window {
         let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         let today = time::day_start(time::utc_day(self.clock.now()));
         let start = match connection.complete_through {

@@ -90,8 +90,6 @@ pub(crate) fn formats(output: Output) -> Result<()> {
 mod tests {
     //! Documents that name every connector or format agree with the descriptors.
 
-    use super::*;
-
     fn document(name: &str) -> String {
         std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
     }
