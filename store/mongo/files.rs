@@ -253,6 +253,9 @@ impl MongoStore {
         file.is_kept = state != FileState::Failed;
         file.report = StoredReport::new(report);
         file.finished_at = Some(finished_at.as_microsecond());
+        if state == FileState::Done {
+            file.bytes_parsed = file.size_bytes;
+        }
         let this = doc! { "_id": &file.id };
         self.file_documents().replace_one(this, file).session(session).await?;
         Ok(())
