@@ -1,9 +1,9 @@
 //! The processes of a replica set, owned by one thread that lives as long as the set.
 //!
-//! No process outlives the test: dropping kills them, and `setpriv --pdeathsig KILL`, where there is one, has
-//! the kernel kill them when the test itself is killed. The kernel watches the *thread* that started a
-//! process (<https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html>), and threads of a runtime
-//! come and go, hence the thread of its own.
+//! No process outlives the test: dropping kills them, and `setpriv --pdeathsig KILL`, where there
+//! is one, has the kernel kill them when the test itself is killed. The kernel watches the *thread*
+//! that started a process (<https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html>),
+//! and threads of a runtime come and go, hence the thread of its own.
 
 use std::{
     path::{Path, PathBuf},

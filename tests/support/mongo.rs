@@ -1,8 +1,8 @@
 //! A real replica set of three members on loopback, which tests may hurt.
 //!
-//! Elections are fast, so that the loss of a primary costs a test two seconds instead of twelve; nothing else
-//! differs from what production runs. The `mongod` is `OUTLAY_TEST_MONGOD`'s, else the one that
-//! `scripts/fetch-mongod` fetches.
+//! Elections are fast, so that the loss of a primary costs a test two seconds instead of twelve;
+//! nothing else differs from what production runs. The `mongod` is `OUTLAY_TEST_MONGOD`'s, else the
+//! one that `scripts/fetch-mongod` fetches.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -69,8 +69,8 @@ impl ReplicaSet {
         format!("mongodb://{}/{database}?replicaSet={SET}", hosts.join(","))
     }
 
-    /// Kills the primary's process at once (`SIGKILL`, as a power cut would) and says which member it was.
-    /// The others have elected nobody yet when this returns.
+    /// Kills the primary's process at once (`SIGKILL`, as a power cut would) and says which member
+    /// it was. The others have elected nobody yet when this returns.
     ///
     /// # Errors
     /// Where there is no primary to kill.
