@@ -25,14 +25,18 @@ struct Uploaded {
 #[derive(Deserialize)]
 struct File {
     state: String,
-    #[serde(default)]
-    progress: Option<Box<RawValue>>,
+    progress: Progress,
     format: Option<String>,
     rows: u64,
     charges: u64,
     totals: Vec<Total>,
     warnings: Vec<Problem>,
     errors: Vec<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Progress {
+    bytes_parsed: u64,
 }
 
 #[derive(Deserialize)]
@@ -87,13 +91,13 @@ async fn import(client: &Client, path: &Path, args: &ImportArgs) -> Result<Impor
     let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let bar = progress_bar(size, &name);
     let uploaded: Uploaded = client.upload(path, fields).await?;
-    let json = wait(client, &uploaded.id, &bar, size).await?;
+    let json = wait(client, &uploaded.id, &bar).await?;
     bar.finish_and_clear();
     let file = serde_json::from_str(json.get())?;
     Ok(Imported { name, is_duplicate: uploaded.duplicate, file, json })
 }
 
-async fn wait(client: &Client, id: &str, bar: &ProgressBar, size: u64) -> Result<Box<RawValue>> {
+async fn wait(client: &Client, id: &str, bar: &ProgressBar) -> Result<Box<RawValue>> {
     let mut ticks = tokio::time::interval(POLL_EVERY);
     loop {
         ticks.tick().await;
@@ -102,17 +106,8 @@ async fn wait(client: &Client, id: &str, bar: &ProgressBar, size: u64) -> Result
         if !matches!(file.state.as_str(), "queued" | "parsing") {
             return Ok(json);
         }
-        if let Some(progress) = &file.progress {
-            bar.set_position(bytes_done(progress.get(), size));
-        }
+        bar.set_position(file.progress.bytes_parsed);
     }
-}
-
-/// The API tells progress as a fraction of one; a bar counts bytes.
-fn bytes_done(progress: &str, size: u64) -> u64 {
-    let fraction = domain::fixed::parse_rounded(progress).map_or(0, |fraction| fraction.value);
-    let done = fraction.checked_mul(i128::from(size)).map_or(0, |bytes| bytes / domain::fixed::ONE);
-    u64::try_from(done).unwrap_or(0)
 }
 
 fn progress_bar(size: u64, name: &str) -> ProgressBar {

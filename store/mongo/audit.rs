@@ -1,7 +1,8 @@
 //! The audit log on MongoDB: one document for each entry.
 //!
-//! The unique index on organization and sequence makes two appends at one place collide, whereupon one of
-//! the two transactions starts over behind the other. So the chain has neither forks nor gaps.
+//! The unique index on organization and sequence makes two appends at one place collide, whereupon
+//! one of the two transactions starts over behind the other. So the chain has neither forks nor
+//! gaps.
 
 use domain::{AuditEntry, AuditEvent, OrganizationId};
 use futures::TryStreamExt as _;

@@ -1,8 +1,10 @@
-//! Blocks of charges on MongoDB: the key of each in `charge_blocks`, its columns in `charge_block_data`.
+//! Blocks of charges on MongoDB: the key of each in `charge_blocks`, its columns in
+//! `charge_block_data`.
 //!
-//! A query for a year reads tens of thousands of keys and a few of the columns, so the keys lie apart and are
-//! answered from an index alone. The two halves of the columns are two documents, because both together may
-//! exceed the 16 MB of a document (<https://www.mongodb.com/docs/manual/reference/limits/>).
+//! A query for a year reads tens of thousands of keys and a few of the columns, so the keys lie
+//! apart and are answered from an index alone. The two halves of the columns are two documents,
+//! because both together may exceed the 16 MB of a document
+//! (<https://www.mongodb.com/docs/manual/reference/limits/>).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -179,7 +181,8 @@ impl MongoStore {
         self.collection("charge_block_data")
     }
 
-    /// Stages blocks. Nobody sees them before the commit, so several transactions are as good as one.
+    /// Stages blocks. Nobody sees them before the commit, so several transactions are as good as
+    /// one.
     pub(super) async fn stage_blocks(
         &self,
         organization: OrganizationId,

@@ -1,7 +1,9 @@
-//! Batches of charges on MongoDB: one document each, whose state decides whether its blocks are seen.
+//! Batches of charges on MongoDB: one document each, whose state decides whether its blocks are
+//! seen.
 //!
-//! So a commit or a removal changes one document however many blocks there are. Blocks of a removed batch
-//! are deleted afterwards; what a crash leaves of them is swept with the next removal or at the next start.
+//! So a commit or a removal changes one document however many blocks there are. Blocks of a removed
+//! batch are deleted afterwards; what a crash leaves of them is swept with the next removal or at
+//! the next start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,8 +150,8 @@ impl MongoStore {
         Ok(Hidden { visible_count, staged_count })
     }
 
-    /// Deletes what removed batches leave. It changes nothing that anybody sees, so a failure is no failure
-    /// of the caller's: the next sweep goes on.
+    /// Deletes what removed batches leave. It changes nothing that anybody sees, so a failure is no
+    /// failure of the caller's: the next sweep goes on.
     pub(super) async fn sweep_batches(&self) {
         if let Err(error) = self.try_sweep().await {
             tracing::warn!(%error, "cannot delete the blocks of removed batches yet");
@@ -192,7 +194,8 @@ impl MongoStore {
         Ok(Committed::Committed)
     }
 
-    /// What a commit changes besides its batch; `false` where the sync or file is not there to change.
+    /// What a commit changes besides its batch; `false` where the sync or file is not there to
+    /// change.
     async fn record_progress(&self, session: &mut ClientSession, commit: &Commit) -> Attempt<bool> {
         match &commit.with {
             CommitWith::Sync { sync, feed, done_through, charges_written } => {

@@ -146,7 +146,8 @@ fn record_health(connection: &mut Connection, health: &ConnectionHealth) {
         connection.account.clone_from(&health.account);
     }
     connection.last_sync_at = health.last_sync_at.or(connection.last_sync_at);
-    // `None` is less than any instant, so neither it nor an earlier one takes the place of what is stored.
+    // `None` is less than any instant, so neither it nor an earlier one takes the place of what is
+    // stored.
     connection.complete_through = connection.complete_through.max(health.complete_through);
     connection.error.clone_from(&health.error);
 }

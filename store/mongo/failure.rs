@@ -1,7 +1,7 @@
 //! What the driver's errors mean to callers of the store.
 //!
-//! Messages are ours, so that no document's content and no connection string reaches an error's text; the
-//! driver's error goes along as the source.
+//! Messages are ours, so that no document's content and no connection string reaches an error's
+//! text; the driver's error goes along as the source.
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
@@ -34,14 +34,15 @@ impl From<StoreError> for Failure {
 /// For single operations, which `?` then turns into the store's error.
 impl From<Error> for StoreError {
     fn from(error: Error) -> StoreError {
-        // With retryable writes the driver has tried twice. It reports "no server" only where it sent
-        // nothing; every other failure may have come after the write.
+        // With retryable writes the driver has tried twice. It reports "no server" only where it
+        // sent nothing; every other failure may have come after the write.
         let certainly_aborted = matches!(*error.kind, ErrorKind::ServerSelection { .. });
         store_error(error, certainly_aborted)
     }
 }
 
-/// The store's error for a driver's one, where the caller knows whether the write surely did not happen.
+/// The store's error for a driver's one, where the caller knows whether the write surely did not
+/// happen.
 pub(super) fn store_error(error: Error, certainly_aborted: bool) -> StoreError {
     let (kind, message) = meaning(&error);
     // What a person must change, or what the server refused outright, was not written either.

@@ -1,7 +1,7 @@
 //! Uploaded files on MongoDB: one document each, and one for each chunk of the spool.
 //!
-//! A partial unique index on the SHA-256 of files that were not refused makes the same bytes one file, also
-//! where two uploads of them end at the same moment.
+//! A partial unique index on the SHA-256 of files that were not refused makes the same bytes one
+//! file, also where two uploads of them end at the same moment.
 
 use bytes::Bytes;
 use domain::{
@@ -253,13 +253,16 @@ impl MongoStore {
         file.is_kept = state != FileState::Failed;
         file.report = StoredReport::new(report);
         file.finished_at = Some(finished_at.as_microsecond());
+        if state == FileState::Done {
+            file.bytes_parsed = file.size_bytes;
+        }
         let this = doc! { "_id": &file.id };
         self.file_documents().replace_one(this, file).session(session).await?;
         Ok(())
     }
 
-    /// Marks a file done, as a part of the commit of its charges; `false` where it is gone, or was refused:
-    /// the same bytes may have come again since.
+    /// Marks a file done, as a part of the commit of its charges; `false` where it is gone, or was
+    /// refused: the same bytes may have come again since.
     pub(super) async fn finish_file(
         &self,
         session: &mut ClientSession,

@@ -1,7 +1,7 @@
 //! Answers by idempotency key on MongoDB: one document for each request.
 //!
-//! Every step is a change of one document under a condition on what was read before, so of many at once one
-//! gets through and the others look again.
+//! Every step is a change of one document under a condition on what was read before, so of many at
+//! once one gets through and the others look again.
 
 use jiff::Timestamp;
 use mongodb::{
@@ -79,8 +79,8 @@ impl MongoStore {
         self.collection("requests")
     }
 
-    /// One look at the request and, where it may go ahead, one try to claim it. `None`: somebody came
-    /// between, look again.
+    /// One look at the request and, where it may go ahead, one try to claim it. `None`: somebody
+    /// came between, look again.
     async fn try_claim(&self, claim: &RequestClaim) -> Result<Option<Claimed>> {
         let at = claim.at.as_microsecond();
         let this = doc! { "_id": binary(&claim.key) };

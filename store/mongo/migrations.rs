@@ -1,8 +1,8 @@
 //! The collections and indexes, made by numbered steps when a store is opened.
 //!
-//! Every step may run again and in several processes at once: making what is there already is no error. A
-//! step is recorded when it is done. A store with steps that this program does not know is refused, because
-//! a newer program may rely on what an older one would break.
+//! Every step may run again and in several processes at once: making what is there already is no
+//! error. A step is recorded when it is done. A store with steps that this program does not know is
+//! refused, because a newer program may rely on what an older one would break.
 
 use futures::future::try_join_all;
 use mongodb::{

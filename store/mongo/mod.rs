@@ -1,9 +1,10 @@
 //! The store on a MongoDB replica set: one file per repository, named as its trait's file.
 //!
-//! Everything is written with majority and journal, and read from the primary, so that what was acknowledged
-//! survives the loss of any minority of members. A method that changes several documents is one transaction;
-//! unique indexes and conditions on one document decide races. Collections and indexes are made by numbered
-//! migrations when the store is opened, because a transaction should not make them.
+//! Everything is written with majority and journal, and read from the primary, so that what was
+//! acknowledged survives the loss of any minority of members. A method that changes several
+//! documents is one transaction; unique indexes and conditions on one document decide races.
+//! Collections and indexes are made by numbered migrations when the store is opened, because a
+//! transaction should not make them.
 
 mod api_keys;
 mod audit;
@@ -47,12 +48,12 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// Connects to a replica set, and makes or updates its collections and indexes. The database is the one
-    /// that the URL names, else `outlay`.
+    /// Connects to a replica set, and makes or updates its collections and indexes. The database is
+    /// the one that the URL names, else `outlay`.
     ///
     /// # Errors
-    /// `misconfigured` for a URL or a server that cannot hold a store, or a store of a newer version;
-    /// `unavailable` where there is no primary.
+    /// `misconfigured` for a URL or a server that cannot hold a store, or a store of a newer
+    /// version; `unavailable` where there is no primary.
     pub async fn open(url: &str) -> Result<MongoStore> {
         // The driver's own words may quote the URL, and with it a password.
         let options = ClientOptions::parse(url).await.map_err(|_| {
@@ -66,6 +67,13 @@ impl MongoStore {
         store.migrate().await?;
         store.sweep_batches().await;
         Ok(store)
+    }
+
+    /// Ends all connections; every later call fails. Without it the driver says goodbye to the
+    /// server from a task of its own, which a runtime that ends at once cuts short with a panic in
+    /// the log.
+    pub async fn close(&self) {
+        self.client.clone().shutdown().immediate(true).await;
     }
 
     /// Only replica sets have transactions.

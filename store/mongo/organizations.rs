@@ -1,7 +1,7 @@
 //! Organizations on MongoDB: one document each.
 //!
-//! The first one carries a mark that a unique index allows once in the whole store, so that of many processes
-//! starting at once only one can have made it.
+//! The first one carries a mark that a unique index allows once in the whole store, so that of many
+//! processes starting at once only one can have made it.
 
 use domain::{ApiKey, AuditEvent, Organization, OrganizationId};
 use futures::TryStreamExt as _;

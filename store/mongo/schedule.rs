@@ -1,8 +1,9 @@
 //! The schedule on MongoDB: one document for each job, and one for each of its last runs.
 //!
-//! A job that is off the schedule keeps its document, without a due time: its fence number must grow for
-//! ever, or a holder from before could pass for the holder of now. Transactions that depend on a lease write
-//! to the job's document ([`MongoStore::hold`]), so that a claim in the same moment collides with them.
+//! A job that is off the schedule keeps its document, without a due time: its fence number must
+//! grow for ever, or a holder from before could pass for the holder of now. Transactions that
+//! depend on a lease write to the job's document ([`MongoStore::hold`]), so that a claim in the
+//! same moment collides with them.
 
 use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -128,10 +129,12 @@ fn held(lease: &Lease) -> Result<Document> {
     Ok(doc! { "_id": id(&lease.key), "fence": fence, "leased_until": { "$ne": null } })
 }
 
-/// What puts a job on the schedule or brings it forward. During a run it is only noted, for the run's end.
+/// What puts a job on the schedule or brings it forward. During a run it is only noted, for the
+/// run's end.
 ///
 /// A pipeline, because it depends on the document, and because its `$min` leaves nulls out
-/// (<https://www.mongodb.com/docs/manual/reference/operator/aggregation/min/>), unlike the update operator.
+/// (<https://www.mongodb.com/docs/manual/reference/operator/aggregation/min/>), unlike the update
+/// operator.
 fn due_by(due_at: Timestamp) -> Vec<Document> {
     let at = due_at.as_microsecond();
     let runs = doc! { "$gt": ["$leased_until", null] };
@@ -174,7 +177,8 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Takes a job off the schedule and its lease from whoever holds it, as a part of a transaction.
+    /// Takes a job off the schedule and its lease from whoever holds it, as a part of a
+    /// transaction.
     pub(super) async fn unschedule(
         &self,
         session: &mut ClientSession,
@@ -192,8 +196,8 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Whether the lease still holds; if so it holds until this transaction is committed, because a claim
-    /// in between collides with the write.
+    /// Whether the lease still holds; if so it holds until this transaction is committed, because a
+    /// claim in between collides with the write.
     pub(super) async fn hold(&self, session: &mut ClientSession, lease: &Lease) -> Attempt<bool> {
         let touched = doc! { "$inc": { "commit_count": 1_i64 } };
         let update = self.jobs().update_one(held(lease)?, touched).session(session).await?;

@@ -89,8 +89,9 @@ impl MongoStore {
         self.collection("sealed_secrets")
     }
 
-    /// Puts these secrets in the place of all that a record had; `false` where they are there already.
-    /// Every sealing has a nonce of its own, so the same ciphertext is a repetition of the same request.
+    /// Puts these secrets in the place of all that a record had; `false` where they are there
+    /// already. Every sealing has a nonce of its own, so the same ciphertext is a repetition of the
+    /// same request.
     pub(super) async fn replace_secrets(
         &self,
         session: &mut ClientSession,

@@ -1,5 +1,5 @@
-//! How plain values are stored: instants as whole microseconds, ids as their text, bytes as binary, days as
-//! `20260228`, counts as 64-bit integers.
+//! How plain values are stored: instants as whole microseconds, ids as their text, bytes as binary,
+//! days as `20260228`, counts as 64-bit integers.
 
 use jiff::{Timestamp, civil::Date};
 use mongodb::bson::{Binary, spec::BinarySubtype};
@@ -54,8 +54,8 @@ pub(super) fn stored_count(count: u64) -> Result<i64> {
     i64::try_from(count).map_err(|_| bug("a count is larger than the store can hold"))
 }
 
-/// A count that is only told again, never compared or added to by the server: one of 2⁶³ or more, which a
-/// person sees as negative there, reads back as it was.
+/// A count that is only told again, never compared or added to by the server: one of 2⁶³ or more,
+/// which a person sees as negative there, reads back as it was.
 pub(super) const fn told_count(count: u64) -> i64 {
     count.cast_signed()
 }

@@ -1,4 +1,5 @@
-//! Syncs on MongoDB: one document each. A partial unique index allows one open sync for each connection.
+//! Syncs on MongoDB: one document each. A partial unique index allows one open sync for each
+//! connection.
 
 use domain::{
     AuditEvent, ConnectionId, OrganizationId, SyncId,
@@ -117,8 +118,8 @@ pub(super) struct Advance<'a> {
     pub(super) feed: &'a str,
     pub(super) done_through: Timestamp,
     pub(super) charges_written: u64,
-    /// Whether the same commit made a batch visible. Without one, only progress tells a first commit from
-    /// its repetition.
+    /// Whether the same commit made a batch visible. Without one, only progress tells a first
+    /// commit from its repetition.
     pub(super) has_batch: bool,
 }
 

@@ -1,9 +1,10 @@
 //! Transactions that are tried again while trying again can help.
 //!
-//! Two transactions that touch the same document do not wait for each other: the second is aborted and must
-//! start over (<https://www.mongodb.com/docs/manual/core/transactions-production-consideration/>). The same
-//! goes for one that loses its primary. So every multi-document method is written as steps that may run
-//! several times, of which one run counts.
+//! Two transactions that touch the same document do not wait for each other: the second is aborted
+//! and must start over
+//! (<https://www.mongodb.com/docs/manual/core/transactions-production-consideration/>). The same
+//! goes for one that loses its primary. So every multi-document method is written as steps that may
+//! run several times, of which one run counts.
 
 use std::time::{Duration, Instant};
 
@@ -24,18 +25,18 @@ use crate::Result;
 
 /// How long a method keeps trying: longer than an election, shorter than a caller's patience.
 const TRYING_SECONDS_MAX: u64 = 20;
-/// A duplicate key means that somebody came between our read and our write, so the next attempt reads what
-/// is there. One that comes back this often is our mistake.
+/// A duplicate key means that somebody came between our read and our write, so the next attempt
+/// reads what is there. One that comes back this often is our mistake.
 const DUPLICATE_COUNT_MAX: u32 = 30;
 const PAUSE_MS_MIN: u64 = 2;
 const PAUSE_MS_MAX: u64 = 250;
 
 /// Runs steps in one transaction, again from the start where somebody came between.
 ///
-/// The steps are a future that borrows the session and ends with an [`Attempt`]. An error aborts the
-/// transaction and must not be swallowed inside, because after any error the server has ended it already.
-/// (A macro, because the compiler cannot yet prove that an async closure's future is `Send`:
-/// <https://github.com/rust-lang/rust/issues/96865>.)
+/// The steps are a future that borrows the session and ends with an [`Attempt`]. An error aborts
+/// the transaction and must not be swallowed inside, because after any error the server has ended
+/// it already. (A macro, because the compiler cannot yet prove that an async closure's future is
+/// `Send`: <https://github.com/rust-lang/rust/issues/96865>.)
 macro_rules! atomically {
     ($store:expr, |$session:ident| $steps:expr) => {{
         let mut transaction = $store.begin().await?;
@@ -108,7 +109,8 @@ impl Transaction {
     }
 }
 
-/// Reads see one instant: with several finds, half of somebody's transaction would be worse than none.
+/// Reads see one instant: with several finds, half of somebody's transaction would be worse than
+/// none.
 fn options() -> TransactionOptions {
     TransactionOptions::builder().read_concern(ReadConcern::snapshot()).build()
 }

@@ -2,8 +2,13 @@
 //!
 //! To add one: implement [`Backend`] and name it in [`all`].
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
 
+use mongodb::bson::{Document, doc};
 use store::{Store, mongo::MongoStore, sqlite::SqliteStore};
 use uuid::Uuid;
 
@@ -30,6 +35,11 @@ pub(crate) trait Backend: Send + Sync {
 
     /// A store with nothing in it, shared with no other trial.
     async fn fresh(&self) -> Result<Fresh, Failure>;
+
+    /// Removes what is left when all trials are over.
+    async fn finish(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A fresh store, and how to leave nothing of it behind.
@@ -62,7 +72,10 @@ impl Fresh {
 
 /// All backends.
 pub(crate) fn all() -> Vec<Arc<dyn Backend>> {
-    vec![Arc::new(Sqlite), Arc::new(Mongo { uri: setting("OUTLAY_TEST_MONGODB_URI") })]
+    vec![
+        Arc::new(Sqlite),
+        Arc::new(Mongo { uri: setting("OUTLAY_TEST_MONGODB_URI"), databases: Arc::default() }),
+    ]
 }
 
 /// SQLite, in a folder of its own.
@@ -88,6 +101,9 @@ impl Backend for Sqlite {
 /// MongoDB, on the server that `OUTLAY_TEST_MONGODB_URI` names; each trial has its own database.
 struct Mongo {
     uri: Option<String>,
+    /// Databases of trials that are over, emptied: making all collections takes longer than most
+    /// trials.
+    databases: Arc<Mutex<Vec<String>>>,
 }
 
 #[async_trait::async_trait]
@@ -106,14 +122,46 @@ impl Backend for Mongo {
 
     async fn fresh(&self) -> Result<Fresh, Failure> {
         let uri = self.uri.as_deref().ok_or("`OUTLAY_TEST_MONGODB_URI` is not set")?;
-        let uri = with_database(uri, &format!("outlay_test_{}", Uuid::now_v7().simple()));
+        let emptied = self.databases.lock().expect("no trial panics in here").pop();
+        let name = emptied.unwrap_or_else(|| format!("outlay_test_{}", Uuid::now_v7().simple()));
+        let uri = with_database(uri, &name);
         let store = Arc::new(MongoStore::open(&uri).await?);
-        Ok(Fresh::new(store, async move || {
-            let client = mongodb::Client::with_uri_str(&uri).await?;
-            let database = client.default_database().ok_or("the URI names a database")?;
-            Ok(database.drop().await?)
-        }))
+        let databases = Arc::clone(&self.databases);
+        let clean_up = {
+            let store = Arc::clone(&store);
+            async move || {
+                store.close().await;
+                empty(&uri).await?;
+                databases.lock().expect("no trial panics in here").push(name);
+                Ok(())
+            }
+        };
+        Ok(Fresh::new(store, clean_up))
     }
+
+    async fn finish(&self) -> Result<(), Failure> {
+        let names = std::mem::take(&mut *self.databases.lock().expect("the trials are over"));
+        let Some(uri) = self.uri.as_ref().filter(|_| !names.is_empty()) else { return Ok(()) };
+        let client = mongodb::Client::with_uri_str(uri).await?;
+        for name in names {
+            client.database(&name).drop().await?;
+        }
+        client.shutdown().immediate(true).await;
+        Ok(())
+    }
+}
+
+/// Deletes every document but the record of the schema.
+async fn empty(uri: &str) -> Result<(), Failure> {
+    let client = mongodb::Client::with_uri_str(uri).await?;
+    let database = client.default_database().ok_or("the URI names a database")?;
+    for name in database.list_collection_names().await? {
+        if name != "schema_migrations" {
+            database.collection::<Document>(&name).delete_many(doc! {}).await?;
+        }
+    }
+    client.shutdown().immediate(true).await;
+    Ok(())
 }
 
 /// The same server with another database.

@@ -63,8 +63,22 @@ type CaseFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = backends::all().into_iter().flat_map(trials_on).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let backends = backends::all();
+    let trials = backends.iter().cloned().flat_map(trials_on).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    match backends.iter().try_for_each(|backend| runtime()?.block_on(backend.finish())) {
+        Ok(()) => conclusion.exit_code(),
+        Err(failure) => {
+            eprintln!("cannot clean up: {}", failure.message().unwrap_or("no reason given"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Several threads, so that tasks of a case really run at the same time.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(2).enable_all().build()?)
 }
 
 fn trials_on(backend: Arc<dyn Backend>) -> Vec<Trial> {
@@ -82,11 +96,8 @@ fn trial(backend: Arc<dyn Backend>, module: &str, case: &'static Case) -> Trial 
     }
 }
 
-/// Several threads, so that tasks of a case really run at the same time.
 fn run(backend: &dyn Backend, case: &Case) -> Result<(), Failure> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let fresh = backend.fresh().await?;
         // A task of its own: the store is cleaned up after a failed assertion too.
         let outcome = tokio::spawn((case.run)(Arc::clone(&fresh.store))).await;

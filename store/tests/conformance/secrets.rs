@@ -1,5 +1,5 @@
-//! Cases of data keys: the first of a version wins. Sealed secrets come and go with their connection, whose
-//! cases they are.
+//! Cases of data keys: the first of a version wins. Sealed secrets come and go with their
+//! connection, whose cases they are.
 
 use std::sync::Arc;
 

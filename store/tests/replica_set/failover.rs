@@ -1,13 +1,12 @@
 //! What was acknowledged survives the loss of a primary, and nothing is there twice.
 //!
-//! Writers work against a replica set of their own whose primary is killed, as a power cut would, again and
-//! again. Where a write fails they repeat it as it was, as a job or an HTTP client does. Ignored without
-//! `OUTLAY_TEST_MONGODB_URI`, as MongoDB's conformance trials are; the set that it names is left alone.
+//! Writers work against a replica set of their own whose primary is killed, as a power cut would,
+//! again and again. Where a write fails they repeat it as it was, as a job or an HTTP client does.
+//! The shared set is left alone.
 
 use std::{
     collections::BTreeSet,
     future::Future,
-    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -23,7 +22,7 @@ use domain::{
     organization::Environment,
 };
 use jiff::{Timestamp, civil::date};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 use store::{
     ApiKeys as _, AuditLog as _, Charges as _, Connections as _, Schedule as _, StoreError,
     Syncs as _,
@@ -41,31 +40,8 @@ const COMMIT_COUNT: usize = 60;
 const WRITE_COUNT: usize = WRITER_COUNT * WRITES_PER_WRITER + COMMIT_COUNT;
 const KILL_COUNT: usize = 2;
 const REPEATS_MAX: usize = 20;
-const DEADLINE_SECONDS: u64 = 180;
 
-fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let is_wanted = is_set("OUTLAY_TEST_MONGODB_URI") || is_set("OUTLAY_REQUIRE_ALL_BACKENDS");
-    let name = "what_was_acknowledged_survives_the_loss_of_primaries_and_is_there_once";
-    let trial = Trial::test(name, run).with_ignored_flag(!is_wanted);
-    libtest_mimic::run(&arguments, vec![trial]).exit_code()
-}
-
-#[expect(clippy::disallowed_methods, reason = "where a test's database is, only its caller knows")]
-fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.is_empty())
-}
-
-fn run() -> Result<(), Failed> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
-        let deadline = Duration::from_secs(DEADLINE_SECONDS);
-        tokio::time::timeout(deadline, kill_primaries_during_writes()).await?
-    })
-}
-
-async fn kill_primaries_during_writes() -> Result<(), Failed> {
+pub(crate) async fn kill_primaries_during_writes() -> Result<(), Failed> {
     let set = ReplicaSet::start().await.map_err(|error| format!("{error:#}"))?;
     let scene = Arc::new(Scene {
         store: MongoStore::open(&set.uri("failover")).await?,
