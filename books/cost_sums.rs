@@ -121,7 +121,8 @@ impl<'a> BlockSums<'a> {
         Ok(())
     }
 
-    /// The slot of a row. Indexes are packed into one number, so that finding it compares integers only.
+    /// The slot of a row. Indexes are packed into one number, so that finding it compares integers
+    /// only.
     fn slot(&mut self, period_start: Timestamp, row: usize) -> Result<usize, CostError> {
         let mut packed: u64 = 0;
         for axis in &self.axes {
@@ -240,8 +241,9 @@ impl<'a> Periods<'a> {
         Ok(period)
     }
 
-    /// A line that covers whole UTC days belongs to the provider's day, whatever the organization's zone: in
-    /// New York the provider's 1 April is still reported as 1 April. Finer lines belong to the local period.
+    /// A line that covers whole UTC days belongs to the provider's day, whatever the organization's
+    /// zone: in New York the provider's 1 April is still reported as 1 April. Finer lines belong to
+    /// the local period.
     fn period(&self, start: Timestamp, end: Timestamp) -> Option<Timestamp> {
         let query = self.query;
         let is_whole_days = time::day_start(time::utc_day(start)) == start

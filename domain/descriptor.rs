@@ -1,4 +1,5 @@
-//! Descriptors: what a connector or a file format says of itself, once, for every table, form and document.
+//! Descriptors: what a connector or a file format says of itself, once, for every table, form and
+//! document.
 
 /// One credential that a connection needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +10,8 @@ pub struct AuthField {
     pub title: &'static str,
     /// Where to get it, in one sentence.
     pub help: &'static str,
-    /// What a right one starts with, to tell a wrong kind of key before calling anybody; may be empty.
+    /// What a right one starts with, to tell a wrong kind of key before calling anybody; may be
+    /// empty.
     pub prefix: &'static str,
     /// Whether it must be hidden and sealed.
     pub is_secret: bool,

@@ -1,5 +1,5 @@
-//! The import job: an uploaded file's bytes go to a parse worker, its blocks are staged, and the whole is
-//! committed at once, or nothing of it.
+//! The import job: an uploaded file's bytes go to a parse worker, its blocks are staged, and the
+//! whole is committed at once, or nothing of it.
 
 use std::{
     path::PathBuf,
@@ -63,7 +63,8 @@ impl ImportFile {
     /// Its name on the schedule.
     pub const KIND: &'static str = "import_file";
 
-    /// The job over this store. `program` is this product's binary, which runs itself as a parse worker.
+    /// The job over this store. `program` is this product's binary, which runs itself as a parse
+    /// worker.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, program: PathBuf) -> ImportFile {
         ImportFile { store, clock, program }
@@ -144,8 +145,8 @@ impl ImportFile {
         self.store.spool_delete(file).await.map_err(|error| JobError::store(&error))
     }
 
-    /// Charges without an account cannot replace anybody's, so where the provider's days are already covered
-    /// they may be the same money twice: a person is told.
+    /// Charges without an account cannot replace anybody's, so where the provider's days are
+    /// already covered they may be the same money twice: a person is told.
     async fn possible_overlap(
         &self,
         file: &UploadedFile,

@@ -25,8 +25,8 @@ pub trait Job: Send + Sync {
     /// The kind by which the schedule names it.
     fn kind(&self) -> &'static str;
 
-    /// Does the work of one claim. May be dropped at any await, and may run twice: everything it stores is
-    /// idempotent, and a commit checks the claim's lease.
+    /// Does the work of one claim. May be dropped at any await, and may run twice: everything it
+    /// stores is idempotent, and a commit checks the claim's lease.
     async fn run(&self, claim: &Claim) -> Result<JobOutcome, JobError>;
 }
 
@@ -39,7 +39,8 @@ pub enum JobOutcome {
     Finished,
 }
 
-/// How a run ended badly. The runner decides when to try again; the job only says whether that can help.
+/// How a run ended badly. The runner decides when to try again; the job only says whether that can
+/// help.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Trying again may help: after `after` where the other side said so, else with growing pauses.

@@ -1,7 +1,9 @@
-//! The parse worker: the same binary as a short-lived process that reads one uploaded file and nothing else.
+//! The parse worker: the same binary as a short-lived process that reads one uploaded file and
+//! nothing else.
 //!
-//! A billing file is hostile until proven otherwise. The worker has a limit on memory and on CPU time that the
-//! kernel enforces, an empty environment, no store and no keys; if it is killed, only that file is refused.
+//! A billing file is hostile until proven otherwise. The worker has a limit on memory and on CPU
+//! time that the kernel enforces, an empty environment, no store and no keys; if it is killed, only
+//! that file is refused.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},

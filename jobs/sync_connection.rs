@@ -1,5 +1,6 @@
-//! The sync job: polls every feed of a connection, window by window, and commits each window with the progress
-//! it stands for. Killed anywhere, it goes on after the last window that was committed.
+//! The sync job: polls every feed of a connection, window by window, and commits each window with
+//! the progress it stands for. Killed anywhere, it goes on after the last window that was
+//! committed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,9 +26,11 @@ use crate::{
     pull_blocks::{complete_through, days_of_pull, keep_changed},
 };
 
-/// A provider that refuses the credentials is asked again after a day, in case the fault was its own.
+/// A provider that refuses the credentials is asked again after a day, in case the fault was its
+/// own.
 const REFUSED_AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// After so many failures in a row the connection asks for a person's attention, though polling goes on.
+/// After so many failures in a row the connection asks for a person's attention, though polling
+/// goes on.
 const FAILURES_MAX: u32 = 5;
 const STAGED_BLOCKS_MAX: usize = 64;
 
@@ -161,9 +164,9 @@ impl SyncConnection {
         Ok(Run { claim, connection, connector, settings, account, sync, window, issues })
     }
 
-    /// What to read: the whole back-fill the first time; later everything that was not final, and the days
-    /// before it that the provider may still restate. It is derived from what is final and not from the last
-    /// window, so interrupted runs do not make it creep.
+    /// What to read: the whole back-fill the first time; later everything that was not final, and
+    /// the days before it that the provider may still restate. It is derived from what is final and
+    /// not from the last window, so interrupted runs do not make it creep.
     fn window(&self, connection: &Connection, descriptor: &ConnectorDescriptor) -> Window {
         let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         let today = time::day_start(time::utc_day(self.clock.now()));
@@ -250,7 +253,8 @@ impl SyncConnection {
             complete_through: Some(through),
             error: None,
         };
-        // Health first: if the process dies in between, the sync is found open and ends again the same way.
+        // Health first: if the process dies in between, the sync is found open and ends again the
+        // same way.
         self.store.record_connection_health(run.connection.id, &health).await?;
         let end = SyncEnd { finished_at, error: None, issues: run.issues.clone() };
         Ok(self.store.finish_sync(run.sync.id, &end).await?)
@@ -304,8 +308,8 @@ impl SyncConnection {
     }
 }
 
-/// A connection belongs to one account for good. Charges of another would be counted beside those of the first,
-/// and where a provider names one account in two ways, twice.
+/// A connection belongs to one account for good. Charges of another would be counted beside those
+/// of the first, and where a provider names one account in two ways, twice.
 fn same_account(
     connection: &Connection,
     account: &str,

@@ -1,7 +1,8 @@
-//! The whole product in one process: store, vault, API, polls and imports, wired together and stopped in order.
+//! The whole product in one process: store, vault, API, polls and imports, wired together and
+//! stopped in order.
 //!
-//! `serve` runs one for good. Other commands run one on a free loopback port where no server holds the store, and
-//! speak to it as they would to a server, so that every command has one way to work.
+//! `serve` runs one for good. Other commands run one on a free loopback port where no server holds
+//! the store, and speak to it as they would to a server, so that every command has one way to work.
 
 use std::{
     net::SocketAddr,
@@ -135,8 +136,8 @@ fn key_source(origin: &KeyOrigin) -> Result<Arc<dyn KeySource>> {
     }))
 }
 
-/// Makes the first organization where there is none. A file for its key that exists already would be in the
-/// way only after the key was made and could not be shown again, so it is refused before.
+/// Makes the first organization where there is none. A file for its key that exists already would
+/// be in the way only after the key was made and could not be shown again, so it is refused before.
 async fn first_start(
     store: &dyn Store,
     clock: &dyn Clock,

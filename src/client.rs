@@ -1,5 +1,5 @@
-//! Commands as clients of the API: of the server that OUTLAY_URL names, of the one that holds the store, or of
-//! one started in this process for as long as the command runs.
+//! Commands as clients of the API: of the server that OUTLAY_URL names, of the one that holds the
+//! store, or of one started in this process for as long as the command runs.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Settings: flags over environment over `outlay.toml` over `outlay.default.toml`. With the command line, the
-//! only place that reads the environment.
+//! Settings: flags over environment over `outlay.toml` over `outlay.default.toml`. With the command
+//! line, the only place that reads the environment.
 
 use std::{
     collections::BTreeMap,

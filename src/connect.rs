@@ -1,4 +1,5 @@
-//! `outlay connect` and `outlay sync`: a provider's billing API, connected and polled from the command line.
+//! `outlay connect` and `outlay sync`: a provider's billing API, connected and polled from the
+//! command line.
 
 use std::{
     io::{IsTerminal, stdin},

@@ -1,4 +1,5 @@
-//! The binary: command line, configuration and wiring. It is the only place that reads the environment.
+//! The binary: command line, configuration and wiring. It is the only place that reads the
+//! environment.
 
 mod app;
 mod catalogue;
@@ -128,7 +129,8 @@ async fn run_sandbox(config: &Config, args: &SandboxArgs) -> Result<()> {
     let address = listener.local_addr()?;
     say(&format!(
         "The sandbox answers at http://{address} (seed {}, today is {today}).\n\
-         Connect it:  OUTLAY_ALLOW_PRIVATE_URLS=1 outlay connect openai --base-url http://{address}\n\
+         Connect it:  OUTLAY_ALLOW_PRIVATE_URLS=1 outlay connect openai \
+         --base-url http://{address}\n\
          Any key of the form sk-admin-… will do. Its books: http://{address}/_books",
         args.seed
     ));

@@ -16,7 +16,8 @@ pub(crate) fn duckdb_python() -> Option<PathBuf> {
     std::env::var_os("OUTLAY_BENCH_DUCKDB_PYTHON").map(PathBuf::from)
 }
 
-/// The plain way to load a CSV into a database file. The files' money columns are typed, as ours are.
+/// The plain way to load a CSV into a database file. The files' money columns are typed, as ours
+/// are.
 const DUCKDB: &str = "
 import duckdb, sys
 database = duckdb.connect(sys.argv[1], config={'threads': 2})

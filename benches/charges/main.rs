@@ -1,6 +1,6 @@
-//! How charges are stored, measured: importing a large billing file and summing a year of charges, beside what
-//! others do with the same data in the same run. Ratios within one run mean something; seconds of two machines,
-//! or two days, do not.
+//! How charges are stored, measured: importing a large billing file and summing a year of charges,
+//! beside what others do with the same data in the same run. Ratios within one run mean something;
+//! seconds of two machines, or two days, do not.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod baselines;

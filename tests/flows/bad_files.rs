@@ -1,4 +1,5 @@
-//! Hostile and broken files: a coded reason with its line and column, nothing kept, the server unharmed.
+//! Hostile and broken files: a coded reason with its line and column, nothing kept, the server
+//! unharmed.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

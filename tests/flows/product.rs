@@ -1,5 +1,5 @@
-//! A running product for one flow: the real binary on a fresh store, its log, and a client of its API; and the
-//! provider's sandbox beside it.
+//! A running product for one flow: the real binary on a fresh store, its log, and a client of its
+//! API; and the provider's sandbox beside it.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,8 @@ pub(crate) const OUTLAY: &str = env!("CARGO_BIN_EXE_outlay");
 /// An excerpt of the public FOCUS sample data; its billed costs add up to [`SAMPLE_TOTAL`].
 pub(crate) const SAMPLE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/parsers/fixtures/focus/focus_1.0_sample_excerpt.csv");
-/// By Python's `decimal`: `sum(Decimal(row["BilledCost"]) for row in csv.DictReader(open(SAMPLE)))`.
+/// By Python's `decimal`:
+/// `sum(Decimal(row["BilledCost"]) for row in csv.DictReader(open(SAMPLE)))`.
 pub(crate) const SAMPLE_TOTAL: &str = "9.44532991675";
 const MONGODB_URI: &str = "OUTLAY_TEST_MONGODB_URI";
 const ALL_REQUIRED: &str = "OUTLAY_REQUIRE_ALL_BACKENDS";
@@ -320,7 +321,8 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// A sandbox whose today is the real one, so that its newest days are as provisional as a provider's.
+    /// A sandbox whose today is the real one, so that its newest days are as provisional as a
+    /// provider's.
     pub(crate) async fn start(seed: u64) -> Result<Provider> {
         let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
         Provider::start_with(SandboxOptions::new(seed, today)).await

@@ -1,4 +1,5 @@
-//! A provider key that was handed over is seen nowhere again: no answer, log, error or stored byte has it.
+//! A provider key that was handed over is seen nowhere again: no answer, log, error or stored byte
+//! has it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
