@@ -52,6 +52,8 @@ impl App {
     /// Opens the store and starts everything; the API answers at `listen` when this returns.
     pub(crate) async fn start(config: &Config, listen: SocketAddr) -> Result<App> {
         install_crypto();
+        // Before anything counts: what is counted without a recorder is lost.
+        let metrics = metrics_handle();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let opened = open_store(&config.store).await?;
         let store = opened.store;
@@ -69,7 +71,7 @@ impl App {
             reports: Arc::new(ChargeReports::new(store)),
             catalogue: catalogue(),
             wake: runner.waker(),
-            metrics: Arc::new(|| metrics_handle().render()),
+            metrics: Arc::new(move || metrics.render()),
             limits: api::Limits { upload_bytes_max: config.upload_bytes_max, ..Default::default() },
             local_token: Some(LocalToken {
                 sha256: identity::hash_key(local_token.expose()),
