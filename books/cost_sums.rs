@@ -1,6 +1,6 @@
 //! The sums of one block, by dictionary index: the inner loop of every cost query.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use columns::{BlockError, BlockView, IntegerColumn, TextColumn, column};
 use domain::{Currency, Granularity, time};
@@ -42,8 +42,8 @@ pub(crate) struct BlockSums<'a> {
     /// Axes of `group_by` that differ within a block, the currency last.
     axes: Vec<Axis<'a>>,
     unit: Option<TextColumn<'a>>,
-    /// Which slot a combination of period and indexes has.
-    places: BTreeMap<(i64, u64), usize>,
+    /// Which slot a combination of period and indexes has. Looked up for nearly every row, never walked.
+    places: HashMap<(i64, u64), usize, foldhash::fast::FixedState>,
     last: Option<((i64, u64), usize)>,
     slots: Vec<Slot>,
 }
@@ -84,7 +84,7 @@ impl<'a> BlockSums<'a> {
             origin,
             axes,
             unit: view.texts(column::CONSUMED_UNIT)?,
-            places: BTreeMap::new(),
+            places: HashMap::default(),
             last: None,
             slots: Vec::new(),
         };

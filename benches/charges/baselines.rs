@@ -51,3 +51,13 @@ pub(crate) fn insert_rows(database: &Path, file: &Path) -> Result<()> {
     }
     Ok(transaction.commit()?)
 }
+
+/// The same question as a cost query, asked of rows: costs by day and service.
+pub(crate) fn sum_rows(database: &Path) -> Result<()> {
+    let connection = Connection::open(database)?;
+    let question = "select substr(ChargePeriodStart, 1, 10), ServiceName, sum(BilledCost)
+                    from charges group by 1, 2";
+    let count = connection.prepare(question)?.query_map([], |_| Ok(()))?.count();
+    ensure!(count > 0, "the rows were summed");
+    Ok(())
+}
