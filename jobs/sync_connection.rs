@@ -273,17 +273,20 @@ impl SyncConnection {
             what_to_do: error.what_to_do().to_owned(),
         };
         let is_permanent = matches!(error.retry(), Retry::Never);
-        if is_permanent || claim.failure_count >= FAILURES_MAX {
-            let health = ConnectionHealth {
-                status: ConnectionStatus::NeedsAttention,
-                account: None,
-                last_sync_at: None,
-                complete_through: None,
-                error: Some(told.clone()),
-            };
-            if let Err(error) = self.store.record_connection_health(id, &health).await {
-                return JobError::store(&error);
-            }
+        // What may pass by itself is told too, so that nobody waits without knowing for what.
+        let status = match is_permanent || claim.failure_count >= FAILURES_MAX {
+            true => ConnectionStatus::NeedsAttention,
+            false => ConnectionStatus::Syncing,
+        };
+        let health = ConnectionHealth {
+            status,
+            account: None,
+            last_sync_at: None,
+            complete_through: None,
+            error: Some(told.clone()),
+        };
+        if let Err(error) = self.store.record_connection_health(id, &health).await {
+            return JobError::store(&error);
         }
         if is_permanent && let Err(error) = self.fail_sync(id, told).await {
             return JobError::store(&error);

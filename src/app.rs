@@ -38,12 +38,14 @@ pub(crate) struct App {
     stop_server: oneshot::Sender<()>,
     runner: RunnerHandle,
     ticks: Ticks,
+    mongo: Option<Arc<MongoStore>>,
 }
 
-/// An opened store, and what publishes this process as its holder where only one may hold it.
+/// An opened store: in its role, and as the kind it is, for what only that kind needs.
 struct Opened {
     store: Arc<dyn Store>,
     sqlite: Option<Arc<SqliteStore>>,
+    mongo: Option<Arc<MongoStore>>,
 }
 
 impl App {
@@ -86,7 +88,8 @@ impl App {
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(serve(listener, api::router(Arc::new(state)), stopped));
         let first_key = first.map(|first| first.key);
-        Ok(App { address, local_token, first_key, server, stop_server, runner, ticks })
+        let mongo = opened.mongo;
+        Ok(App { address, local_token, first_key, server, stop_server, runner, ticks, mongo })
     }
 
     /// Answers what is under way, takes nothing new, gives leases back.
@@ -97,6 +100,10 @@ impl App {
         self.runner.shut_down().await;
         if let Err(error) = self.server.await {
             tracing::error!(error = %error, "the server ended badly");
+        }
+        // The driver's connections end before the run time that they live on.
+        if let Some(mongo) = self.mongo {
+            mongo.close().await;
         }
     }
 }
@@ -121,10 +128,11 @@ async fn open_store(url: &StoreUrl) -> Result<Opened> {
     Ok(match url {
         StoreUrl::Sqlite(path) => {
             let sqlite = Arc::new(SqliteStore::open(path).await?);
-            Opened { store: sqlite.clone(), sqlite: Some(sqlite) }
+            Opened { store: sqlite.clone(), sqlite: Some(sqlite), mongo: None }
         }
         StoreUrl::Mongo(url) => {
-            Opened { store: Arc::new(MongoStore::open(url).await?), sqlite: None }
+            let mongo = Arc::new(MongoStore::open(url).await?);
+            Opened { store: mongo.clone(), sqlite: None, mongo: Some(mongo) }
         }
     })
 }
