@@ -42,7 +42,8 @@ pub(crate) struct BlockSums<'a> {
     /// Axes of `group_by` that differ within a block, the currency last.
     axes: Vec<Axis<'a>>,
     unit: Option<TextColumn<'a>>,
-    /// Which slot a combination of period and indexes has. Looked up for nearly every row, never walked.
+    /// Which slot a combination of period and indexes has. Looked up for nearly every row, never
+    /// walked.
     places: HashMap<(i64, u64), usize, foldhash::fast::FixedState>,
     last: Option<((i64, u64), usize)>,
     slots: Vec<Slot>,

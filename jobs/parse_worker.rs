@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     match worked {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The parent logs this line; it holds nothing of the file.
+            // For whoever runs it by hand: the server drops it. It holds nothing of the file.
             let _written = writeln!(io::stderr(), "parse worker: {}", error.kind());
             ExitCode::FAILURE
         }

@@ -137,8 +137,8 @@ impl Client {
     }
 }
 
-/// A problem in a person's words: what is wrong, and with which field. Where there is one fault, the problem
-/// itself says the same.
+/// A problem in a person's words: what is wrong, and with which field. Where there is one fault,
+/// the problem itself says the same.
 fn told(problem: &Problem) -> String {
     let code = &problem.code;
     let summary = problem.detail.as_ref().unwrap_or(&problem.title);

@@ -95,9 +95,8 @@ pub(crate) fn print_totals(costs: &Costs) {
     }
     match &costs.complete_through {
         _ if costs.totals.is_empty() => {
-            say(
-                "No charges in this period. Connect a provider (`outlay connect openai`) or import a file.",
-            );
+            say("No charges in this period. Connect a provider (`outlay connect openai`) \
+                 or import a file.");
         }
         Some(instant) => say(&format!("Complete through {instant}; later days may still change.")),
         None => {}

@@ -1,4 +1,5 @@
-//! The owner's API key of a new store, which exists only now: written where the operator wants it, or shown.
+//! The owner's API key of a new store, which exists only now: written where the operator wants it,
+//! or shown.
 
 use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
