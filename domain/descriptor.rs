@@ -44,7 +44,7 @@ pub struct ConnectorDescriptor {
     pub id: &'static str,
     /// Name for people.
     pub title: &'static str,
-    /// Scheme, host and port of the provider's API, and the path prefix if any.
+    /// Scheme, host and port of the provider's API, without a path.
     pub base_url: &'static str,
     /// Every host that it may call.
     pub hosts: &'static [&'static str],

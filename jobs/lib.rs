@@ -11,7 +11,9 @@ mod ticks;
 
 use std::time::Duration;
 
+use domain::Clock;
 use store::{StoreError, schedule::Claim};
+use uuid::Uuid;
 
 pub use import_file::ImportFile;
 pub use runner::{Runner, RunnerHandle};
@@ -59,6 +61,12 @@ pub enum JobError {
         /// When to look again all the same; `None` takes it off the schedule.
         again: Option<Duration>,
     },
+}
+
+/// 128 bits for a new id.
+fn new_bits(clock: &dyn Clock) -> Result<Uuid, JobError> {
+    let bits = identity::new_uuid(clock.now());
+    bits.map_err(|error| JobError::Retry { message: error.to_string(), after: None })
 }
 
 impl JobError {

@@ -18,11 +18,10 @@ use store::{
     schedule::Claim,
     syncs::SyncEnd,
 };
-use uuid::Uuid;
 use vault::Vault;
 
 use crate::{
-    Job, JobError, JobOutcome,
+    Job, JobError, JobOutcome, new_bits,
     pull_blocks::{complete_through, days_of_pull, keep_changed},
 };
 
@@ -117,7 +116,7 @@ impl SyncConnection {
             return Ok(sync);
         }
         let sync = SyncRun {
-            id: SyncId::from_uuid(Uuid::now_v7()),
+            id: SyncId::from_uuid(new_bits(&*self.clock)?),
             organization: connection.organization,
             connection: connection.id,
             from: None,
@@ -147,10 +146,13 @@ impl SyncConnection {
         let connector = (self.find)(provider).ok_or_else(|| permanent("unknown provider"))?;
         let record = connection.id.to_string();
         let credentials = self.vault.open_record(connection.organization, &record).await;
-        let credentials = credentials.map_err(|error| permanent(&error.to_string()))?;
+        let credentials = credentials.map_err(|error| match error.is_temporary() {
+            true => JobError::Retry { message: error.to_string(), after: None },
+            false => permanent(&error.to_string()),
+        })?;
         let descriptor = connector.descriptor();
         let base_url = connection.base_url.clone().unwrap_or(descriptor.base_url.to_owned());
-        let settings = Settings { base_url, credentials, account: None };
+        let settings = Settings { base_url, credentials, account: connection.account.clone() };
         let account = self.driver.check(connector, &settings).await?.account;
         same_account(connection, &account, descriptor)?;
         let window = self.window(connection, descriptor);
@@ -228,7 +230,7 @@ impl SyncConnection {
             return Ok(None);
         }
         let organization = run.connection.organization;
-        let id = BatchId::from_uuid(Uuid::now_v7());
+        let id = BatchId::from_uuid(new_bits(&*self.clock)?);
         let source = BatchSource::Connection(run.connection.id);
         let created_at = self.clock.now();
         let new = NewBatch { id, organization, source, created_at };

@@ -276,7 +276,7 @@ pub(crate) async fn until<T>(
             match ask().await {
                 Ok(Some(answer)) => return answer,
                 Ok(None) => last = None,
-                Err(error) => last = Some(error),
+                Err(error) => last = Some(format!("{error:#}")),
             }
         }
     };
