@@ -24,6 +24,7 @@ use crate::{
     extract::{Id, JsonBytes, Parameters, json},
     idempotency::{Once, Reply},
     pages::{ListQuery, Page, paged},
+    schemas,
     state::AppState,
 };
 
@@ -190,6 +191,7 @@ pub(crate) async fn update_connection(
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteQuery {
     /// `keep` (the default) or `delete`.
+    #[param(inline, value_type = schemas::ChargesFate, required = false)]
     charges: Option<String>,
 }
 
