@@ -22,7 +22,7 @@ use crate::{
     dto_connection::ConnectionView,
     error::{ApiError, Code, FieldError},
     extract::{Id, JsonBytes, Parameters, json},
-    idempotency::{Once, Reply},
+    idempotency::{Once, OnceHeader, Reply},
     pages::{ListQuery, Page, paged},
     schemas,
     state::AppState,
@@ -30,7 +30,7 @@ use crate::{
 
 /// Connects a provider. The first sync is queued at once.
 #[utoipa::path(post, path = "/v1/connections", tag = "billing", request_body = CreateConnection,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe.")),
+    params(OnceHeader),
     responses((status = 201, body = ConnectionView)))]
 pub(crate) async fn create_connection(
     State(state): State<Shared>,

@@ -27,7 +27,7 @@ use crate::{
     dto_file::FileAccepted,
     error::{ApiError, Code, FieldError},
     extract::{media_type, pointer_of},
-    idempotency::{Once, Reply, digest},
+    idempotency::{Once, OnceHeader, Reply, digest},
     schemas,
     spool::{Spool, too_large},
     state::AppState,
@@ -60,7 +60,7 @@ struct UploadForm {
 
 /// Uploads a billing file. The same bytes again are the same file.
 #[utoipa::path(post, path = "/v1/files", tag = "billing",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe.")),
+    params(OnceHeader),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 202, description = "It waits for its import.", body = FileAccepted),
         (status = 200, description = "The same bytes came before.", body = FileAccepted)))]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::Provider;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A client with an API key. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -22,9 +23,14 @@ pub struct Client {
 
 impl Client {
     /// A client of the server at `address`.
+    ///
+    /// # Panics
+    /// Where there is no memory for one.
     #[must_use]
     pub fn new(address: SocketAddr, key: String) -> Client {
-        Client { address, key, http: reqwest::Client::new() }
+        // A server that never answers is a failure to be told, not to be waited for.
+        let http = reqwest::Client::builder().timeout(ANSWER_DEADLINE).build();
+        Client { address, key, http: http.expect("a client needs nothing but memory") }
     }
 
     /// A request with the key.

@@ -12,7 +12,7 @@ mod polls;
 mod round;
 mod servers;
 
-use std::time::Instant;
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use support::mongo::ReplicaSet;
@@ -25,7 +25,17 @@ const STORE: &str = "OUTLAY_TORTURE_STORE";
 const ROUND_COUNT: u64 = 4;
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match torture().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn torture() -> Result<()> {
     let round_count = number(ROUNDS)?.unwrap_or(ROUND_COUNT);
     let seed = match number(SEED)? {
         Some(seed) => seed,

@@ -46,7 +46,17 @@ pub(crate) async fn play(seed: u64, set: Option<&ReplicaSet>) -> Result<Tally> {
     };
     let home = Home::new(OUTLAY, &backend)?;
     let servers = Servers::start(&home, set).await?;
-    let (truth, blows) = work(&servers, &mut dice).await?;
+    match rounded(&servers, &mut dice).await {
+        Ok(tally) => servers.stop().await.map(|()| tally),
+        Err(error) => {
+            let logs = servers.save_logs(&error).await?;
+            Err(error.context(format!("the servers' logs are in {}", logs.display())))
+        }
+    }
+}
+
+async fn rounded(servers: &Servers<'_>, dice: &mut Dice) -> Result<Tally> {
+    let (truth, blows) = work(servers, dice).await?;
     let clients = servers.each();
     for (connection, polled) in &truth.connections {
         polls::compare(dice.pick(&clients), connection, polled).await?;
@@ -60,7 +70,6 @@ pub(crate) async fn play(seed: u64, set: Option<&ReplicaSet>) -> Result<Tally> {
         ensure!(Money::parse_exact(told, Currency::USD)? == total, "{total} is true, {told} told");
         audit_count = audited(client, &truth).await?;
     }
-    servers.stop().await?;
     let row_count = truth.files.values().map(|file| file.rows).sum();
     Ok(Tally { blows, file_count: truth.files.len(), row_count, total, audit_count })
 }

@@ -1,6 +1,6 @@
 //! The servers of one round and the ground they stand on, with all the ways to lose them.
 
-use std::{process::Stdio, time::Duration};
+use std::{io::Write, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Result, bail};
 use product::{Client, Home, Product, until};
@@ -20,6 +20,8 @@ pub(crate) struct Servers<'a> {
     running: Mutex<Vec<Option<Product>>>,
     /// A server's client, of its newest start.
     clients: Vec<watch::Sender<Client>>,
+    /// What was lost, and the logs of servers that were killed.
+    past: Mutex<String>,
 }
 
 /// What is lost at once.
@@ -48,7 +50,8 @@ impl<'a> Servers<'a> {
             clients.push(watch::Sender::new(Client::clone(&server)));
             running.push(Some(server));
         }
-        Ok(Servers { home, set, running: Mutex::new(running), clients })
+        let (running, past) = (Mutex::new(running), Mutex::default());
+        Ok(Servers { home, set, running, clients, past })
     }
 
     /// A client of any server, which may be dead by now.
@@ -74,6 +77,7 @@ impl<'a> Servers<'a> {
         for index in servers {
             self.kill(*index).await?;
         }
+        self.past.lock().await.push_str(&format!("=== {blow:?}\n"));
         let member = match self.set {
             Some(set) if matches!(blow, Blow::Primary | Blow::ServerAndPrimary) => {
                 Some((set, set.kill_primary().await?))
@@ -93,7 +97,11 @@ impl<'a> Servers<'a> {
 
     async fn kill(&self, index: usize) -> Result<()> {
         match self.running.lock().await[index].take() {
-            Some(server) => server.kill().await,
+            Some(server) => {
+                let log = server.log();
+                self.past.lock().await.push_str(&format!("{log}=== killed server {index}\n"));
+                server.kill().await
+            }
             None => bail!("server {index} does not run"),
         }
     }
@@ -110,6 +118,20 @@ impl<'a> Servers<'a> {
         self.clients[index].send_replace(Client::clone(&server));
         self.running.lock().await[index] = Some(server);
         Ok(())
+    }
+
+    /// Everything that the servers logged, in the order in which they ended, and `error` after it.
+    pub(crate) async fn save_logs(&self, error: &anyhow::Error) -> Result<PathBuf> {
+        let mut text = self.past.lock().await.clone();
+        for (index, server) in self.running.lock().await.iter().enumerate() {
+            let log = server.as_ref().map(Product::log).unwrap_or_default();
+            text.push_str(&format!("{log}=== server {index} at the end\n"));
+        }
+        text.push_str(&format!("{error:#}\n"));
+        let mut file =
+            tempfile::Builder::new().prefix("outlay-torture-").suffix(".log").tempfile()?;
+        file.write_all(text.as_bytes())?;
+        Ok(file.keep()?.1)
     }
 
     /// Asks all to stop; each must have survived what was not aimed at it, and ends well.
