@@ -1,13 +1,15 @@
-//! What values may be, in the words of the OpenAPI document: bounds, patterns and closed lists of the texts
+//! What values may be, in the words of the OpenAPI document: bounds, patterns and closed lists of
+//! the texts
 //! that routes read and answer. A client's generator and a fuzzer know them from nowhere else.
 //!
-//! Each is a type that only stands in `value_type = …`; the texts themselves are read by the routes.
+//! Each is a type that only stands in `value_type = …`; the texts themselves are read by the
+//! routes.
 
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         RefOr, Schema,
-        schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type},
+        schema::{AnyOf, AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type},
     },
 };
 
@@ -65,9 +67,7 @@ schemas! {
         .maximum(Some(1000))
         .default(Some(100.into()));
     /// A date or an instant.
-    Moment = Schema::AnyOf(
-        AnyOfBuilder::new().item(format(KnownFormat::Date)).item(format(KnownFormat::DateTime)).build(),
-    );
+    Moment = Schema::AnyOf(either(&[KnownFormat::Date, KnownFormat::DateTime]));
 }
 
 fn text() -> ObjectBuilder {
@@ -78,8 +78,10 @@ fn words(words: &'static [&'static str]) -> ObjectBuilder {
     text().enum_values(Some(words.iter().copied()))
 }
 
-fn format(format: KnownFormat) -> ObjectBuilder {
-    text().format(Some(SchemaFormat::KnownFormat(format)))
+fn either(formats: &[KnownFormat]) -> AnyOf {
+    let format = |format: &KnownFormat| SchemaFormat::KnownFormat(format.clone());
+    let texts = formats.iter().map(|known| text().format(Some(format(known))));
+    texts.fold(AnyOfBuilder::new(), AnyOfBuilder::item).build()
 }
 
 #[cfg(test)]

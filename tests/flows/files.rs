@@ -15,7 +15,8 @@ flows![FLOWS:
 /// An excerpt of the public FOCUS sample data; its billed costs add up to [`SAMPLE_TOTAL`].
 pub(crate) const SAMPLE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/parsers/fixtures/focus/focus_1.0_sample_excerpt.csv");
-/// By Python's `decimal`: `sum(Decimal(row["BilledCost"]) for row in csv.DictReader(open(SAMPLE)))`.
+/// By Python's `decimal`: `sum(Decimal(row["BilledCost"]) for row in
+/// csv.DictReader(open(SAMPLE)))`.
 pub(crate) const SAMPLE_TOTAL: &str = "9.44532991675";
 
 async fn total(product: &Product) -> Result<Vec<String>> {

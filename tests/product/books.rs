@@ -11,7 +11,8 @@ use crate::{Client, Provider};
 /// Costs by day and model.
 pub type Book = BTreeMap<(String, Option<String>), Money>;
 
-/// Costs per day and model, as the product answers them. `filter` is one of the query's, such as `provider=openai`.
+/// Costs per day and model, as the product answers them. `filter` is one of the query's, such as
+/// `provider=openai`.
 ///
 /// # Errors
 /// Where the answer is not one, or contradicts itself.

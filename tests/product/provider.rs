@@ -16,7 +16,8 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A sandbox whose today is the real one, so that its newest days are as provisional as a provider's.
+    /// A sandbox whose today is the real one, so that its newest days are as provisional as a
+    /// provider's.
     ///
     /// # Errors
     /// Where there is no port.

@@ -1,4 +1,5 @@
-//! Where a product keeps its data in a test: which store, and a fresh folder or database of its own.
+//! Where a product keeps its data in a test: which store, and a fresh folder or database of its
+//! own.
 
 use std::{path::PathBuf, process::Stdio};
 

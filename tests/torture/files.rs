@@ -36,7 +36,8 @@ impl BillingFile {
             let day = date(2024, 1, 1).checked_add(i64::try_from(dice.between(0, 360))?.days())?;
             let next = day.tomorrow()?;
             text.push_str(&format!(
-                "{billed},{billed},USD,Usage,{day}T00:00:00Z,{next}T00:00:00Z,API,OpenAI,org-{number}\n"
+                "{billed},{billed},USD,Usage,{day}T00:00:00Z,{next}T00:00:00Z,\
+                 API,OpenAI,org-{number}\n"
             ));
         }
         Ok(BillingFile { name: format!("{number}.csv"), bytes: text.into_bytes(), rows, cost })
@@ -54,7 +55,8 @@ impl BillingFile {
     }
 }
 
-/// Uploads `count` files one after the other. Some are taken back as soon as they have been read, and some of
+/// Uploads `count` files one after the other. Some are taken back as soon as they have been read,
+/// and some of
 /// those uploaded again. What is there at the end, by id.
 pub(crate) async fn upload_some(
     first_number: u64,

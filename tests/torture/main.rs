@@ -1,8 +1,11 @@
-//! Kills the server and its database under load, round after round, and counts what survived: nothing may be
-//! lost, nothing doubled. `OUTLAY_TORTURE_ROUNDS` says how many rounds on each store, `OUTLAY_TORTURE_SEED` the
+//! Kills the server and its database under load, round after round, and counts what survived:
+//! nothing may be
+//! lost, nothing doubled. `OUTLAY_TORTURE_ROUNDS` says how many rounds on each store,
+//! `OUTLAY_TORTURE_SEED` the
 //! first one's seed, `OUTLAY_TORTURE_STORE` the only store (`sqlite` or `mongodb`).
 //!
-//! A seed repeats what is done and when; how far the processes have got by then is the machine's to decide.
+//! A seed repeats what is done and when; how far the processes have got by then is the machine's to
+//! decide.
 #![expect(clippy::disallowed_methods, reason = "tests are configured by their environment")]
 #![expect(clippy::print_stdout, reason = "what a round did is for the person who runs it")]
 
