@@ -13,6 +13,7 @@ use crate::{
     pages::{self, Asked, Page},
     period,
     reports::ChargeQuery,
+    schemas,
 };
 
 /// Which charges.
@@ -21,24 +22,34 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChargesQuery {
     /// Date (of the organization's time zone) or instant; 30 days before `to` if absent.
+    #[param(inline, value_type = schemas::Moment, required = false)]
     from: Option<String>,
     /// Date or instant, exclusive; now if absent.
+    #[param(inline, value_type = schemas::Moment, required = false)]
     to: Option<String>,
     /// Who bills.
+    #[param(inline, value_type = schemas::Slug, required = false)]
     provider: Option<String>,
     /// Who sells.
+    #[param(inline, value_type = schemas::Slug, required = false)]
     service: Option<String>,
     /// Model as billed.
+    #[param(value_type = String, required = false)]
     model: Option<String>,
     /// Project, workspace or sub-account.
+    #[param(value_type = String, required = false)]
     sub_account: Option<String>,
     /// Id of a connection.
+    #[param(inline, value_type = schemas::ConnectionKey, required = false)]
     connection: Option<String>,
     /// ISO 4217 code.
+    #[param(inline, value_type = schemas::CurrencyCode, required = false)]
     currency: Option<String>,
     /// Most items, 1 to 1000; 100 if absent.
+    #[param(inline, value_type = schemas::Limit, required = false)]
     limit: Option<String>,
     /// The `next_cursor` of the page before.
+    #[param(inline, value_type = schemas::Cursor, required = false)]
     cursor: Option<String>,
 }
 

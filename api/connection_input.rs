@@ -32,23 +32,29 @@ const INTERVAL_MINUTES_MAX: i64 = 24 * 60;
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateConnection {
     /// Id of a provider in `GET /v1/providers`.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     provider: String,
     /// Name for people, 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// Exactly the provider's credential fields. They are sealed and never answered.
     #[schema(value_type = BTreeMap<String, String>)]
     credentials: Credentials,
     /// How many days the first sync reads: 1 to the provider's `history_days`; 90 if absent.
     #[serde(default)]
+    #[schema(minimum = 1)]
     backfill_days: Option<u32>,
     /// Time between two syncs as an ISO 8601 duration, `PT5M` to `P1D`; `PT1H` if absent.
     #[serde(default)]
+    #[schema(format = Duration)]
     schedule: Option<String>,
     /// Replaces scheme, host and port of the provider's API.
     #[serde(default)]
+    #[schema(pattern = "^https?://[^/?#@ ]+/?$")]
     base_url: Option<String>,
-    /// Not built yet.
+    /// Needs paths, which are not built yet; refused with words that say so.
     #[serde(default)]
+    #[schema(ignore)]
     default_path: Option<String>,
 }
 
@@ -94,9 +100,11 @@ impl CredentialsBody {
 pub(crate) struct UpdateConnection {
     /// Name for people, 1 to 200 characters.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     /// Time between two syncs as an ISO 8601 duration, `PT5M` to `P1D`.
     #[serde(default)]
+    #[schema(format = Duration)]
     schedule: Option<String>,
     /// `true` stops polling, `false` takes it up again at once.
     #[serde(default)]

@@ -22,14 +22,15 @@ use crate::{
     dto_connection::ConnectionView,
     error::{ApiError, Code, FieldError},
     extract::{Id, JsonBytes, Parameters, json},
-    idempotency::{Once, Reply},
+    idempotency::{Once, OnceHeader, Reply},
     pages::{ListQuery, Page, paged},
+    schemas,
     state::AppState,
 };
 
 /// Connects a provider. The first sync is queued at once.
 #[utoipa::path(post, path = "/v1/connections", tag = "billing", request_body = CreateConnection,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe.")),
+    params(OnceHeader),
     responses((status = 201, body = ConnectionView)))]
 pub(crate) async fn create_connection(
     State(state): State<Shared>,
@@ -190,6 +191,7 @@ pub(crate) async fn update_connection(
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteQuery {
     /// `keep` (the default) or `delete`.
+    #[param(inline, value_type = schemas::ChargesFate, required = false)]
     charges: Option<String>,
 }
 

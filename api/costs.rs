@@ -12,6 +12,7 @@ use crate::{
     extract::Parameters,
     period,
     reports::{CostQuery, Dimension, Filters, ReportError},
+    schemas,
 };
 
 /// Dimensions that the contract has and only reported usage can fill.
@@ -23,29 +24,41 @@ const REPORTED_DIMENSIONS: [&str; 3] = ["path", "end_user", "call_site"];
 #[into_params(parameter_in = Query)]
 pub(crate) struct CostsQuery {
     /// Date (of the organization's time zone) or instant; 30 days before `to` if absent.
+    #[param(inline, value_type = schemas::Moment, required = false)]
     from: Option<String>,
     /// Date or instant, exclusive; now if absent.
+    #[param(inline, value_type = schemas::Moment, required = false)]
     to: Option<String>,
     /// `hour`, `day` (the default), `week`, `month` or `total`.
+    #[param(inline, value_type = schemas::Granularity, required = false)]
     granularity: Option<String>,
     /// Any of `provider`, `service`, `model`, `unit`, `connection`, `sub_account`, `api_key`, with
     /// commas.
+    #[param(inline, value_type = schemas::GroupBy, required = false)]
     group_by: Option<String>,
     /// `billed`; the others of the contract are not built yet.
+    #[param(inline, value_type = schemas::Source, required = false)]
     source: Option<String>,
     /// Who bills.
+    #[param(inline, value_type = schemas::Slug, required = false)]
     provider: Option<String>,
     /// Who sells.
+    #[param(inline, value_type = schemas::Slug, required = false)]
     service: Option<String>,
     /// Model as billed.
+    #[param(value_type = String, required = false)]
     model: Option<String>,
     /// Project, workspace or sub-account.
+    #[param(value_type = String, required = false)]
     sub_account: Option<String>,
     /// Id of a connection.
+    #[param(inline, value_type = schemas::ConnectionKey, required = false)]
     connection: Option<String>,
-    /// Not built yet.
+    /// Needs reported usage, which is not built yet; refused with words that say so.
+    #[param(ignore)]
     path: Option<String>,
     /// ISO 4217 code.
+    #[param(inline, value_type = schemas::CurrencyCode, required = false)]
     currency: Option<String>,
 }
 

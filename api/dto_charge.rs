@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::{
     json_number::Number,
     reports::{ChargeLine, ChargeSource},
+    schemas,
 };
 
 /// One line of what a provider, or a billing file, says was billed or metered. Null is "not said",
@@ -34,6 +35,7 @@ pub(crate) struct ChargeView {
     #[schema(format = DateTime)]
     period_end: String,
     /// `usage`, `purchase`, `tax`, `credit` or `adjustment`.
+    #[schema(value_type = schemas::Category)]
     category: &'static str,
     /// Who sells, as in the price catalogue.
     service: Option<String>,

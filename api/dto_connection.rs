@@ -4,6 +4,8 @@ use domain::{Connection, ConnectionError, connection::Sync as SyncRun};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::schemas;
+
 /// A connection to a provider's billing API.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ConnectionView {
@@ -14,6 +16,7 @@ pub(crate) struct ConnectionView {
     /// Name given by a person.
     name: String,
     /// `syncing`, `ok`, `needs_attention` or `paused`.
+    #[schema(value_type = schemas::ConnectionStatus)]
     status: &'static str,
     /// Scheme, host and port instead of the provider's own.
     base_url: Option<String>,
@@ -100,6 +103,7 @@ pub(crate) struct SyncView {
     #[schema(format = DateTime)]
     to: Option<String>,
     /// `queued`, `running`, `done` or `failed`.
+    #[schema(value_type = schemas::SyncState)]
     state: &'static str,
     /// How far each feed has come.
     progress: Vec<FeedView>,

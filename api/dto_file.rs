@@ -4,6 +4,8 @@ use domain::{FileError, FileTotal, UploadedFile, file::OnError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::schemas;
+
 /// An uploaded billing file and how its import is going.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FileView {
@@ -16,6 +18,7 @@ pub(crate) struct FileView {
     /// SHA-256 of its bytes, in hexadecimal.
     sha256: String,
     /// `queued`, `parsing`, `needs_mapping`, `done` or `failed`.
+    #[schema(value_type = schemas::FileState)]
     state: &'static str,
     /// Format id; null until one is recognised.
     format: Option<String>,
@@ -35,6 +38,7 @@ pub(crate) struct FileView {
     /// The provider's account, as the upload said.
     account: Option<String>,
     /// `reject` or `skip`.
+    #[schema(value_type = schemas::OnError)]
     on_error: &'static str,
     /// When it came.
     #[schema(format = DateTime)]
@@ -146,6 +150,7 @@ pub(crate) struct FileAccepted {
     /// `file_…`
     pub(crate) id: String,
     /// Where it stands.
+    #[schema(value_type = schemas::FileState)]
     pub(crate) state: &'static str,
     /// Present where the same bytes came before; `id` is then the first file's.
     #[serde(skip_serializing_if = "Option::is_none")]

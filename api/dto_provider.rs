@@ -4,6 +4,8 @@ use domain::{AuthField, ConnectorDescriptor, FormatDescriptor};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::schemas;
+
 /// A provider that can be connected.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProviderView {
@@ -18,6 +20,7 @@ pub(crate) struct ProviderView {
     /// What is read, in order.
     feeds: Vec<&'static str>,
     /// Finest cut of time: `minute`, `hour` or `day`.
+    #[schema(value_type = schemas::Finest)]
     granularity: &'static str,
     /// How far back the provider answers.
     history_days: u32,

@@ -42,6 +42,16 @@ const KEY_BYTES_MAX: usize = 255;
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
+/// The header, for the OpenAPI document.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header; `Once` reads it")]
+pub(crate) struct OnceHeader {
+    /// Makes a repeat safe.
+    #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]([ -~]{0,253}[!-~])?$")]
+    key: String,
+}
+
 /// A successful answer.
 #[derive(Debug)]
 pub(crate) struct Reply {

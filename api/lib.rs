@@ -25,6 +25,7 @@ mod pages;
 mod period;
 mod providers;
 pub mod reports;
+mod schemas;
 mod spool;
 mod state;
 mod syncs;

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use store::PageQuery;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::error::{ApiError, FieldError};
+use crate::{
+    error::{ApiError, FieldError},
+    schemas,
+};
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -19,8 +22,10 @@ const LIMIT_MAX: usize = 1000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// Most items, 1 to 1000; 100 if absent.
+    #[param(inline, value_type = schemas::Limit, required = false)]
     limit: Option<String>,
     /// The `next_cursor` of the page before.
+    #[param(inline, value_type = schemas::Cursor, required = false)]
     cursor: Option<String>,
 }
 
@@ -92,7 +97,9 @@ pub(crate) fn refused_cursor() -> ApiError {
 }
 
 fn place(cursor: &str) -> Option<String> {
-    String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+    let place = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    // An empty one would begin the list again, and a client that loops would never end.
+    (!place.is_empty()).then_some(place)
 }
 
 /// A page of items that lie in a store: a full one is followed by a question whether anything comes
@@ -133,6 +140,8 @@ mod tests {
         for limit in ["0", "1001", "-1", "ten", "", "1.5"] {
             assert!(Asked::parse(Some(limit), None).is_err(), "{limit}");
         }
-        assert!(Asked::parse(None, Some("%%%")).is_err());
+        for cursor in ["%%%", "", "=", "/w"] {
+            assert!(Asked::parse(None, Some(cursor)).is_err(), "{cursor}");
+        }
     }
 }

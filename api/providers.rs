@@ -9,7 +9,7 @@ use crate::{
     dto_provider::{FormatView, ProviderView},
     error::ApiError,
     extract::Parameters,
-    pages::{self, Asked, ListQuery, Page},
+    pages::{self, Asked, ListQuery, Page, refused_cursor},
 };
 
 /// Providers that can be connected, what they need and what they can tell.
@@ -20,7 +20,7 @@ pub(crate) async fn list_providers(
     _: Authorized<Read>,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<Page<ProviderView>>, ApiError> {
-    let page = slice(&state.catalogue.connectors, &query.asked()?, |connector| connector.id);
+    let page = slice(&state.catalogue.connectors, &query.asked()?, |connector| connector.id)?;
     Ok(Json(page.map(ProviderView::from)))
 }
 
@@ -32,17 +32,26 @@ pub(crate) async fn list_formats(
     _: Authorized<Read>,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<Page<FormatView>>, ApiError> {
-    let page = slice(&state.catalogue.formats, &query.asked()?, |format| format.id);
+    let page = slice(&state.catalogue.formats, &query.asked()?, |format| format.id)?;
     Ok(Json(page.map(FormatView::from)))
 }
 
 /// A page of a list that lies in memory, in the list's own order.
-fn slice<T: Copy>(items: &[T], asked: &Asked, id: impl Fn(&T) -> &'static str) -> Page<T> {
-    let is_last = |item: &T| asked.after.as_deref() == Some(id(item));
-    let start = items.iter().position(is_last).map_or(0, |index| index + 1);
+fn slice<T: Copy>(
+    items: &[T],
+    asked: &Asked,
+    id: impl Fn(&T) -> &'static str,
+) -> Result<Page<T>, ApiError> {
+    let start = match asked.after.as_deref() {
+        None => 0,
+        Some(last) => match items.iter().position(|item| id(item) == last) {
+            Some(index) => index + 1,
+            None => return Err(refused_cursor()),
+        },
+    };
     let rest = &items[start..];
     let data = &rest[..asked.limit.min(rest.len())];
     let has_more = data.len() < rest.len();
     let next_cursor = data.last().filter(|_| has_more).map(|item| pages::cursor(id(item)));
-    Page { data: data.to_vec(), next_cursor }
+    Ok(Page { data: data.to_vec(), next_cursor })
 }

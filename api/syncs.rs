@@ -17,7 +17,7 @@ use crate::{
     dto_connection::{SyncStarted, SyncView},
     error::{ApiError, Code},
     extract::{Id, JsonBytes, Parameters, json},
-    idempotency::{Once, Reply},
+    idempotency::{Once, OnceHeader, Reply},
     pages::{ListQuery, Page, paged},
     state::AppState,
 };
@@ -25,7 +25,7 @@ use crate::{
 /// Asks for a sync now. While one waits or runs, the answer is that one.
 #[utoipa::path(post, path = "/v1/connections/{id}/sync", tag = "billing",
     params(("id" = String, Path, description = "`conn_…`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe.")),
+        OnceHeader),
     responses((status = 202, body = SyncStarted)))]
 pub(crate) async fn start_sync(
     State(state): State<Shared>,

@@ -27,7 +27,8 @@ use crate::{
     dto_file::FileAccepted,
     error::{ApiError, Code, FieldError},
     extract::{media_type, pointer_of},
-    idempotency::{Once, Reply, digest},
+    idempotency::{Once, OnceHeader, Reply, digest},
+    schemas,
     spool::{Spool, too_large},
     state::AppState,
 };
@@ -40,22 +41,26 @@ const FORM_BYTES_MAX: u64 = 64 << 10;
 /// The form's fields.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read field by field")]
+#[serde(deny_unknown_fields)]
 struct UploadForm {
     /// The file.
     #[schema(value_type = String, format = Binary)]
     file: Bytes,
     /// Who bills, where the file does not say.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", nullable = false)]
     provider: Option<String>,
     /// The provider's account, where the file does not say.
+    #[schema(max_length = 200, nullable = false)]
     account: Option<String>,
     /// `reject` (the default): one bad row refuses the file. `skip`: bad rows are left out and
     /// listed.
+    #[schema(value_type = schemas::OnError, required = false)]
     on_error: Option<String>,
 }
 
 /// Uploads a billing file. The same bytes again are the same file.
 #[utoipa::path(post, path = "/v1/files", tag = "billing",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe.")),
+    params(OnceHeader),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 202, description = "It waits for its import.", body = FileAccepted),
         (status = 200, description = "The same bytes came before.", body = FileAccepted)))]

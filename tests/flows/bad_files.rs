@@ -4,13 +4,10 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use product::{Backend, Home, Product, until};
 use serde_json::Value;
 
-use crate::{
-    files::small_file,
-    flows,
-    product::{Backend, Home, Product, until},
-};
+use crate::{OUTLAY, files::small_file, flows};
 
 flows![FLOWS:
     a_bad_row_has_its_line_and_column_and_refuses_the_file,
@@ -25,7 +22,7 @@ async fn costs_are_empty(product: &Product) -> Result<bool> {
 }
 
 async fn a_bad_row_has_its_line_and_column_and_refuses_the_file(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     let costs = ["1", "12,34,5", "2"];
     let file = product.import("bad.csv", small_file("org-1", &costs), &[]).await?;
@@ -41,7 +38,7 @@ async fn a_bad_row_has_its_line_and_column_and_refuses_the_file(backend: Backend
 }
 
 async fn bad_rows_are_left_out_only_where_asked_and_are_listed(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     let file = small_file("org-1", &["1", "NaN", "2"]);
     let file = product.import("bad.csv", file, &[("on_error", "skip")]).await?;
@@ -51,7 +48,7 @@ async fn bad_rows_are_left_out_only_where_asked_and_are_listed(backend: Backend)
 }
 
 async fn a_file_that_cannot_be_read_says_why_and_changes_nothing(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     let unclosed = [&small_file("org-1", &["1"])[..], b"\"1", &[b'x'; 2 << 20]].concat();
     let nul = [&small_file("org-1", &["1"])[..], b"1\0,2\n"].concat();
@@ -82,7 +79,7 @@ async fn a_file_that_cannot_be_read_says_why_and_changes_nothing(backend: Backen
 }
 
 async fn the_parse_worker_has_limits_that_the_kernel_keeps(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let mut command = home.command(&["parse-worker"]);
     let mut worker = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let pid = worker.id().context("it waits for its order")?;

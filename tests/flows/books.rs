@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, ensure};
-use domain::{Currency, Money};
-use jiff::{ToSpan, civil::Date};
-
-use crate::{
-    flows,
-    product::{Backend, Home, Product, Provider},
+use anyhow::{Result, ensure};
+use jiff::ToSpan;
+use product::{
+    Backend, Home, Product, Provider,
+    books::{compare, told},
 };
+
+use crate::{OUTLAY, flows};
 
 flows![FLOWS:
     costs_equal_the_providers_books_before_and_after_a_restated_day,
@@ -17,62 +17,6 @@ flows![FLOWS:
 ];
 flows![ON_SQLITE: an_embedded_store_has_one_holder];
 flows![ON_MONGODB: two_servers_on_one_cluster_poll_a_connection_once_at_a_time];
-
-type Book = BTreeMap<(String, Option<String>), Money>;
-
-/// Costs per day and model, as the product answers them.
-pub(crate) async fn told(product: &Product, from: Date, to: Date) -> Result<Book> {
-    let path = format!(
-        "/v1/costs?from={from}&to={to}&granularity=day&group_by=provider,model&provider=openai"
-    );
-    let costs = product.get(&path).await?;
-    let mut book = Book::new();
-    let mut total = Money::zero(Currency::USD);
-    for row in costs["rows"].as_array().context("rows")? {
-        let Some(cost) = row["cost"].as_str() else { continue };
-        let cost = Money::parse_exact(cost, Currency::USD)?;
-        let day = row["period_start"].as_str().context("a period")?[..10].to_owned();
-        let model = row["group"]["model"].as_str().map(str::to_owned);
-        total = total.checked_add(cost).context("a sum")?;
-        ensure!(book.insert((day, model), cost).is_none(), "a row twice: {row}");
-    }
-    let said = costs["totals"][0]["total"].as_str().unwrap_or("0");
-    ensure!(total == Money::parse_exact(said, Currency::USD)?, "the rows are not the total");
-    Ok(book)
-}
-
-/// Costs per day and model, as the provider's books have them.
-pub(crate) fn kept(provider: &Provider, from: Date, to: Date) -> Book {
-    let rows = provider.sandbox.books(from, to).rows.into_iter();
-    let has_cost = |row: &sandbox::BooksRow| row.cost != Money::zero(Currency::USD);
-    rows.filter(has_cost).map(|row| ((row.date.to_string(), row.model), row.cost)).collect()
-}
-
-pub(crate) fn without_zeros(mut book: Book) -> Book {
-    book.retain(|_, cost| *cost != Money::zero(Currency::USD));
-    book
-}
-
-/// Fails with the first difference.
-pub(crate) async fn compare(
-    product: &Product,
-    provider: &Provider,
-    from: Date,
-    to: Date,
-) -> Result<()> {
-    let told = without_zeros(told(product, from, to).await?);
-    let kept = kept(provider, from, to);
-    for (key, cost) in &kept {
-        ensure!(
-            told.get(key) == Some(cost),
-            "{key:?}: {cost} in the books, {:?} told",
-            told.get(key)
-        );
-    }
-    ensure!(told.len() == kept.len(), "{} rows told, {} in the books", told.len(), kept.len());
-    ensure!(!kept.is_empty(), "the books are empty");
-    Ok(())
-}
 
 /// Quantities per day and unit, over all models.
 fn quantities(rows: &serde_json::Value) -> BTreeMap<String, u64> {
@@ -89,7 +33,7 @@ fn quantities(rows: &serde_json::Value) -> BTreeMap<String, u64> {
 async fn costs_equal_the_providers_books_before_and_after_a_restated_day(
     backend: Backend,
 ) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let provider = Provider::start(11).await?;
     let product = Product::start(&home).await?;
     let connection = product.connect(&provider, 90).await?;
@@ -113,11 +57,11 @@ async fn costs_equal_the_providers_books_before_and_after_a_restated_day(
     }
 
     let restated = today.checked_sub(2.days())?;
-    let before = told(&product, from, today).await?;
+    let before = told(&product, "provider=openai", from, today).await?;
     provider.sandbox.restate(restated, Some(99))?;
     product.sync(&connection).await?;
     compare(&product, &provider, from, today).await?;
-    let after = told(&product, from, today).await?;
+    let after = told(&product, "provider=openai", from, today).await?;
     let differs = |key: &(String, Option<String>)| before.get(key) != after.get(key);
     let changed: BTreeSet<_> =
         before.keys().chain(after.keys()).filter(|key| differs(key)).collect();
@@ -130,7 +74,7 @@ async fn costs_equal_the_providers_books_before_and_after_a_restated_day(
 async fn a_connection_made_anew_goes_on_where_the_former_one_was_and_doubles_nothing(
     backend: Backend,
 ) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let provider = Provider::start(12).await?;
     let product = Product::start(&home).await?;
     let (_, today) = provider.sandbox.days();
@@ -150,7 +94,7 @@ async fn a_connection_made_anew_goes_on_where_the_former_one_was_and_doubles_not
 async fn two_servers_on_one_cluster_poll_a_connection_once_at_a_time(
     backend: Backend,
 ) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let provider = Provider::start(13).await?;
     let one = Product::start(&home).await?;
     let two = Product::start(&home).await?;
@@ -169,7 +113,7 @@ async fn two_servers_on_one_cluster_poll_a_connection_once_at_a_time(
 }
 
 async fn an_embedded_store_has_one_holder(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     let second = home.command(&["serve", "--listen", "127.0.0.1:0"]).output().await?;
     let said = String::from_utf8_lossy(&second.stderr).into_owned();

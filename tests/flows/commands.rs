@@ -3,11 +3,13 @@
 use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use product::{Backend, Home, Product, Provider};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
+    OUTLAY,
+    files::{SAMPLE, SAMPLE_TOTAL},
     flows,
-    product::{Backend, Home, Product, Provider, SAMPLE, SAMPLE_TOTAL},
 };
 
 flows![FLOWS:
@@ -28,7 +30,7 @@ fn said(output: Output) -> (bool, String, String) {
 }
 
 async fn files_are_imported_and_costs_printed_without_a_server(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let (ok, out, err) = run(&home, &["import", SAMPLE]).await?;
     ensure!(ok && out.contains(SAMPLE_TOTAL) && out.contains("667"), "{out}{err}");
     let (ok, out, _) = run(&home, &["import", SAMPLE]).await?;
@@ -47,7 +49,7 @@ async fn files_are_imported_and_costs_printed_without_a_server(backend: Backend)
 }
 
 async fn commands_go_through_the_server_that_holds_the_store(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     let (ok, out, err) = run(&home, &["import", SAMPLE]).await?;
     ensure!(ok && out.contains(SAMPLE_TOTAL), "{out}{err}");
@@ -68,7 +70,7 @@ async fn commands_go_through_the_server_that_holds_the_store(backend: Backend) -
 async fn connect_takes_the_key_from_standard_input_and_reads_the_history(
     backend: Backend,
 ) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let provider = Provider::start(41).await?;
     let connect = ["connect", "openai", "--base-url", &provider.url, "--backfill-days", "10"];
     for (key, is_right) in [("sk-proj-wrong-kind", false), (provider.key.as_str(), true)] {
@@ -89,7 +91,7 @@ async fn connect_takes_the_key_from_standard_input_and_reads_the_history(
 }
 
 async fn what_can_be_connected_and_read_is_listed(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     for (command, word) in [("providers", "openai"), ("formats", "focus")] {
         let (ok, out, _) = run(&home, &[command]).await?;
         ensure!(ok && out.contains(word), "{out}");
@@ -104,7 +106,7 @@ async fn what_can_be_connected_and_read_is_listed(backend: Backend) -> Result<()
 }
 
 async fn the_first_key_file_is_never_overwritten(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let precious = home.path("precious");
     std::fs::write(&precious, "mine")?;
     let name = precious.display().to_string();

@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::ToSpan;
+use product::{Backend, Home, Product, Provider, books::compare, until};
 use support::mongo::ReplicaSet;
 
-use crate::{
-    books::compare,
-    flows,
-    product::{Backend, Home, Product, Provider, until},
-};
+use crate::{OUTLAY, flows};
 
 flows![FLOWS:
     a_killed_process_goes_on_with_its_sync_where_it_stood,
@@ -27,7 +24,7 @@ async fn written(product: &Product, connection: &str) -> Result<u64> {
 }
 
 async fn a_killed_process_goes_on_with_its_sync_where_it_stood(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let provider = Provider::start(21).await?;
     let product = Product::start(&home).await?;
     let connection = product.connect(&provider, 365).await?;
@@ -49,7 +46,7 @@ async fn a_killed_process_goes_on_with_its_sync_where_it_stood(backend: Backend)
 }
 
 async fn a_killed_process_imports_a_file_once(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     let costs = vec!["0.000001"; 200_000];
     let file = crate::files::small_file("org-1", &costs);
@@ -73,7 +70,7 @@ async fn a_killed_process_imports_a_file_once(backend: Backend) -> Result<()> {
 async fn a_killed_primary_loses_and_doubles_nothing(backend: Backend) -> Result<()> {
     // A set of its own: the other flows need theirs alive.
     let set = ReplicaSet::start().await?;
-    let mut home = Home::new(&backend)?;
+    let mut home = Home::new(OUTLAY, &backend)?;
     home.store = set.uri("outlay");
     let provider = Provider::start(22).await?;
     let product = Product::start(&home).await?;

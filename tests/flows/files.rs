@@ -1,18 +1,23 @@
 //! Billing files: exact sums, no doubling, undo, and one source for each account's day.
 
 use anyhow::{Context, Result, ensure};
+use product::{Backend, Home, Product};
 use serde_json::Value;
 
-use crate::{
-    flows,
-    product::{Backend, Home, Product, SAMPLE, SAMPLE_TOTAL, bytes},
-};
+use crate::{OUTLAY, flows};
 
 flows![FLOWS:
     the_public_sample_sums_to_the_last_digit_and_importing_it_twice_changes_nothing,
     deleting_a_file_takes_its_charges_out_and_uncovers_the_one_before,
     a_file_without_accounts_warns_where_its_days_are_covered_already,
 ];
+
+/// An excerpt of the public FOCUS sample data; its billed costs add up to [`SAMPLE_TOTAL`].
+pub(crate) const SAMPLE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/parsers/fixtures/focus/focus_1.0_sample_excerpt.csv");
+/// By Python's `decimal`: `sum(Decimal(row["BilledCost"]) for row in
+/// csv.DictReader(open(SAMPLE)))`.
+pub(crate) const SAMPLE_TOTAL: &str = "9.44532991675";
 
 async fn total(product: &Product) -> Result<Vec<String>> {
     let costs = product.get("/v1/costs?from=2020-01-01&granularity=total").await?;
@@ -44,15 +49,15 @@ pub(crate) fn small_file(account: &str, costs: &[&str]) -> Vec<u8> {
 async fn the_public_sample_sums_to_the_last_digit_and_importing_it_twice_changes_nothing(
     backend: Backend,
 ) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
-    let file = product.import("focus_1.0_sample_excerpt.csv", bytes(SAMPLE)?, &[]).await?;
+    let file = product.import("focus_1.0_sample_excerpt.csv", std::fs::read(SAMPLE)?, &[]).await?;
     ensure!(file["state"] == "done", "{file}");
     ensure!(file["rows"] == 667 && file["charges"] == 667, "{file}");
     ensure!(file["totals"][0]["billed_cost"] == SAMPLE_TOTAL, "{file}");
     ensure!(total(&product).await? == [format!("{SAMPLE_TOTAL} USD")]);
 
-    let (status, again) = product.upload("renamed.csv", bytes(SAMPLE)?, &[]).await?;
+    let (status, again) = product.upload("renamed.csv", std::fs::read(SAMPLE)?, &[]).await?;
     ensure!(status == 200 && again["duplicate"] == true && again["id"] == file["id"], "{again}");
     ensure!(total(&product).await? == [format!("{SAMPLE_TOTAL} USD")]);
 
@@ -74,7 +79,7 @@ async fn the_public_sample_sums_to_the_last_digit_and_importing_it_twice_changes
 async fn deleting_a_file_takes_its_charges_out_and_uncovers_the_one_before(
     backend: Backend,
 ) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     let first = product.import("may.csv", small_file("org-1", &["1.5", "2"]), &[]).await?;
     ensure!(total(&product).await? == ["3.5 USD"]);
@@ -97,7 +102,7 @@ async fn deleting_a_file_takes_its_charges_out_and_uncovers_the_one_before(
 async fn a_file_without_accounts_warns_where_its_days_are_covered_already(
     backend: Backend,
 ) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let product = Product::start(&home).await?;
     product.import("named.csv", small_file("org-1", &["1"]), &[]).await?;
     let unnamed = product.import("unnamed.csv", small_file("", &["2"]), &[]).await?;

@@ -7,14 +7,15 @@ mod books;
 mod commands;
 mod crashes;
 mod files;
-mod product;
 mod secrets;
 
 use std::{future::Future, pin::Pin, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use product::Backend;
 
-use crate::product::Backend;
+/// The binary under test.
+pub(crate) const OUTLAY: &str = env!("CARGO_BIN_EXE_outlay");
 
 /// Lists flows under their own names: `flows!(FLOWS: first, second)`.
 macro_rules! flows {

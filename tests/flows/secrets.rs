@@ -2,19 +2,17 @@
 //! has it.
 
 use anyhow::{Context, Result, ensure};
+use product::{Backend, Home, Product, Provider, until};
 use serde_json::json;
 
-use crate::{
-    flows,
-    product::{Backend, Home, Product, Provider, until},
-};
+use crate::{OUTLAY, flows};
 
 flows![FLOWS: a_provider_key_never_comes_back];
 
 const CANARY: &str = "sk-admin-canary-51c7a9e2";
 
 async fn a_provider_key_never_comes_back(backend: Backend) -> Result<()> {
-    let home = Home::new(&backend)?;
+    let home = Home::new(OUTLAY, &backend)?;
     let mut provider = Provider::start(31).await?;
     provider.key = CANARY.to_owned();
     let product = Product::start(&home).await?;

@@ -38,4 +38,9 @@ async fn providers_come_in_pages_like_every_list() {
     assert_eq!(second["data"][0]["id"], "beta");
     assert_eq!(second["next_cursor"], Value::Null);
     app.get("/v1/providers?x=1").send().await.refuses("unknown_field", "x");
+    // Beginning again instead would keep a client that follows cursors going for ever.
+    for cursor in ["", "bm9ib2R5"] {
+        let path = format!("/v1/providers?cursor={cursor}");
+        app.get(&path).send().await.refuses("validation_failed", "cursor");
+    }
 }

@@ -1,0 +1,103 @@
+//! What values may be, in the words of the OpenAPI document: bounds, patterns and closed lists of
+//! the texts
+//! that routes read and answer. A client's generator and a fuzzer know them from nowhere else.
+//!
+//! Each is a type that only stands in `value_type = …`; the texts themselves are read by the
+//! routes.
+
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{AnyOf, AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type},
+    },
+};
+
+macro_rules! schemas {
+    ($($(#[$doc:meta])* $name:ident = $schema:expr;)*) => {$(
+        $(#[$doc])*
+        pub(crate) enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                RefOr::T(Schema::from($schema))
+            }
+        }
+
+        impl ToSchema for $name {}
+    )*};
+}
+
+schemas! {
+    /// How costs are cut into periods.
+    Granularity = words(&["hour", "day", "week", "month", "total"]);
+    /// A provider's own finest cut.
+    Finest = words(&["minute", "hour", "day"]);
+    /// Which costs.
+    Source = words(&["billed"]);
+    /// What becomes of a deleted connection's charges.
+    ChargesFate = words(&["keep", "delete"]);
+    /// What a bad row does to its file.
+    OnError = words(&["reject", "skip"]);
+    /// How a connection is.
+    ConnectionStatus = words(&["syncing", "ok", "needs_attention", "paused"]);
+    /// How far a sync is.
+    SyncState = words(&["queued", "running", "done", "failed"]);
+    /// How far a file's import is.
+    FileState = words(&["queued", "parsing", "needs_mapping", "done", "failed"]);
+    /// What a charge is for.
+    Category = words(&["usage", "purchase", "tax", "credit", "adjustment"]);
+    /// A provider or a service.
+    Slug = text().pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"));
+    /// An ISO 4217 code in either case.
+    CurrencyCode = text().pattern(Some("^[A-Za-z]{3}$"));
+    /// A connection's id.
+    ConnectionKey = text().pattern(Some("^conn_[0-9a-hjkmnp-tv-z]{26}$"));
+    /// The place where a page begins.
+    Cursor = text().pattern(Some("^[A-Za-z0-9_-]+$"));
+    /// Dimensions with commas; none is fine.
+    GroupBy = text().pattern(Some(
+        "^(|(provider|service|model|unit|connection|sub_account|api_key)\
+         (,(provider|service|model|unit|connection|sub_account|api_key))*)$",
+    ));
+    /// How many items a page may have.
+    Limit = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::Integer))
+        .minimum(Some(1))
+        .maximum(Some(1000))
+        .default(Some(100.into()));
+    /// A date or an instant.
+    Moment = Schema::AnyOf(either(&[KnownFormat::Date, KnownFormat::DateTime]));
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
+}
+
+fn words(words: &'static [&'static str]) -> ObjectBuilder {
+    text().enum_values(Some(words.iter().copied()))
+}
+
+fn either(formats: &[KnownFormat]) -> AnyOf {
+    let format = |format: &KnownFormat| SchemaFormat::KnownFormat(format.clone());
+    let texts = formats.iter().map(|known| text().format(Some(format(known))));
+    texts.fold(AnyOfBuilder::new(), AnyOfBuilder::item).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has_exactly<T: PartialSchema>(words: &[&str]) {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        assert_eq!(schema["enum"], serde_json::json!(words));
+    }
+
+    #[test]
+    fn closed_lists_are_the_domains() {
+        has_exactly::<ConnectionStatus>(&domain::ConnectionStatus::ALL.map(|word| word.as_str()));
+        has_exactly::<SyncState>(&domain::connection::SyncState::ALL.map(|word| word.as_str()));
+        has_exactly::<FileState>(&domain::FileState::ALL.map(|word| word.as_str()));
+        has_exactly::<Category>(&domain::ChargeCategory::ALL.map(|word| word.as_str()));
+    }
+}
