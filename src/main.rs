@@ -139,8 +139,10 @@ fn print_config(config: &Config) -> Result<()> {
 /// Logs go to standard error; commands at a terminal only speak up when something is wrong.
 fn start_logs(config: &Config, is_quiet: bool) -> Result<()> {
     let filter = if is_quiet { "error" } else { config.log.as_str() };
-    let filter =
-        EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is no log filter"))?;
+    let wrong = format!("`{filter}` is no log filter");
+    // The ticker reports its own start and end, which say nothing about Outlay.
+    let filter = format!("tokio_cron_scheduler=warn,{filter}");
+    let filter = EnvFilter::try_new(filter).context(wrong)?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
