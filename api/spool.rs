@@ -93,7 +93,7 @@ impl Drop for Spool {
         if self.is_kept || self.chunk_count == 0 {
             return;
         }
-        // Without a runtime the process is ending; SQLite sweeps what is left at the next open.
+        // Without a runtime the process is ending; what is left is swept later.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (store, file) = (Arc::clone(&self.store), self.file);
             runtime.spawn(async move {

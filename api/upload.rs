@@ -33,6 +33,8 @@ use crate::{
     state::AppState,
 };
 
+/// After 24 hours the bytes of an upload without a file are swept, as those that a crash left.
+const UPLOAD_TIME_MAX: Duration = Duration::from_secs(20 * 3600);
 const FIELD_BYTES_MAX: usize = 4096;
 const NAME_CHARS_MAX: usize = 200;
 /// Room for the form's other fields and boundaries, when a request announces its length.
@@ -73,7 +75,9 @@ pub(crate) async fn upload_file(
     let form = open_form(&state, request).await?;
     let id = FileId::from_uuid(state.new_bits()?);
     let spool = Spool::new(Arc::clone(&state.store), id, state.limits.upload_bytes_max);
-    let mut upload = read_form(form, spool, state.limits.upload_idle_timeout).await?;
+    let read = read_form(form, spool, state.limits.upload_idle_timeout);
+    let read = tokio::time::timeout(UPLOAD_TIME_MAX, read).await;
+    let mut upload = read.map_err(|_| malformed("the upload took longer than 20 hours"))??;
     let sha256 = upload.spool.finish().await?;
     let body_sha256 = upload.digest(&sha256);
     let work = {

@@ -1,8 +1,10 @@
-//! Housekeeping: forgets answers to requests whose idempotency keys have expired. Runs every hour.
+//! Housekeeping: forgets answers to requests whose idempotency keys have expired, and removes
+//! uploaded bytes that a killed process left behind. Runs every hour.
 
 use std::{sync::Arc, time::Duration};
 
 use domain::Clock;
+use jiff::{SignedDuration, Timestamp};
 use store::{
     Store,
     schedule::{Claim, JobKey},
@@ -11,6 +13,9 @@ use store::{
 use crate::{Job, JobError, JobOutcome};
 
 const EVERY: Duration = Duration::from_secs(3600);
+/// Until then an upload may still be coming in, which nothing in the store tells from one that was
+/// cut off. Longer than the API lets an upload take.
+const UPLOAD_AGE_MIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// The housekeeping job.
 pub struct SweepStore {
@@ -42,9 +47,16 @@ impl Job for SweepStore {
     }
 
     async fn run(&self, _claim: &Claim) -> Result<JobOutcome, JobError> {
-        let forgotten = self.store.forget_requests(self.clock.now()).await;
+        let now = self.clock.now();
+        let forgotten = self.store.forget_requests(now).await;
         let count = forgotten.map_err(|error| JobError::store(&error))?;
         tracing::debug!(request_count = count, "expired idempotency keys forgotten");
+        let before = now.checked_sub(UPLOAD_AGE_MIN).unwrap_or(Timestamp::MIN);
+        let swept = self.store.sweep_spool(before).await;
+        let count = swept.map_err(|error| JobError::store(&error))?;
+        if count > 0 {
+            tracing::info!(upload_count = count, "bytes of abandoned or ended uploads removed");
+        }
         Ok(JobOutcome::Again(EVERY))
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use domain::{AuditEvent, FileId, FileState, OrganizationId, UploadedFile, file::FileReport};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{PageQuery, Result, schedule::Lease};
 
@@ -31,6 +32,12 @@ pub trait Files {
 
     /// Removes an upload's bytes; none there is fine.
     async fn spool_delete(&self, file: FileId) -> Result<()>;
+
+    /// Removes the bytes of uploads that were begun before an instant, as their ids say, and that
+    /// no `queued`, `parsing` or `needs_mapping` file needs: whoever should have removed them was
+    /// killed. Returns how many uploads that were. An upload that still goes on has no file yet, so
+    /// `before` must lie further back than any upload takes.
+    async fn sweep_spool(&self, before: Timestamp) -> Result<u64>;
 
     /// Stores a file whose bytes are spooled, and puts its import on the schedule (`import_file`,
     /// due at `created_at`), unless the organization has a file of the same SHA-256 in any state
@@ -72,4 +79,30 @@ pub trait Files {
         id: FileId,
         audit: &AuditEvent,
     ) -> Result<bool>;
+}
+
+/// States in which a file's bytes are still needed.
+pub(crate) const NEEDS_BYTES: [FileState; 3] =
+    [FileState::Queued, FileState::Parsing, FileState::NeedsMapping];
+
+/// Where the ids made at an instant begin: a UUIDv7 starts with 48 bits of milliseconds since 1970
+/// (<https://www.rfc-editor.org/rfc/rfc9562#section-5.7>).
+pub(crate) fn first_id_at(at: Timestamp) -> FileId {
+    let millis = u128::try_from(at.as_millisecond()).unwrap_or(0);
+    FileId::from_uuid(Uuid::from_u128(millis << 80))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_made_before_an_instant_sort_before_its_first() {
+        let id = |millis: u128, rest: u128| FileId::from_uuid(Uuid::from_u128(millis << 80 | rest));
+        let at = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
+        assert!(id(1_700_000_000_122, (1 << 80) - 1) < first_id_at(at));
+        assert!(id(1_700_000_000_123, 0) >= first_id_at(at));
+        assert_eq!(first_id_at(Timestamp::MIN), id(0, 0));
+        assert!(first_id_at(Timestamp::MAX) > first_id_at(at));
+    }
 }

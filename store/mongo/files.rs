@@ -3,12 +3,15 @@
 //! A partial unique index on the SHA-256 of files that were not refused makes the same bytes one
 //! file, also where two uploads of them end at the same moment.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use domain::{
     AuditEvent, Currency, FileError, FileId, FileState, FileTotal, Money, OrganizationId,
     UploadedFile,
     file::{FileOptions, FileReport, OnError},
 };
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use mongodb::{
     ClientSession, Collection,
@@ -29,9 +32,12 @@ use super::{
 use crate::{
     Files, PageQuery, Result,
     charges::BatchSource,
-    files::FileCreated,
+    files::{FileCreated, NEEDS_BYTES, first_id_at},
     schedule::{JobKey, Lease},
 };
+
+/// Chunks whose ids are read at once where the spool is swept.
+const SWEPT_CHUNKS_MAX: i64 = 200;
 
 #[derive(Serialize, Deserialize)]
 struct StoredFile {
@@ -90,6 +96,19 @@ struct StoredChunk {
 struct StoredChunkId {
     file: String,
     chunk: i64,
+}
+
+/// A file or a chunk of which only the id was asked for.
+#[derive(Deserialize)]
+struct StoredId<T> {
+    #[serde(rename = "_id")]
+    id: T,
+}
+
+/// The part of a chunk's id that is in the index.
+#[derive(Deserialize)]
+struct ChunkOf {
+    file: String,
 }
 
 impl StoredFile {
@@ -210,6 +229,27 @@ impl MongoStore {
 
     fn chunks(&self) -> Collection<StoredChunk> {
         self.collection("spool_chunks")
+    }
+
+    /// The next uploads after one, in the order of their ids, that lie before `end`; none at the
+    /// end. Only the index is read.
+    async fn uploads_between(&self, after: &str, end: &str) -> Result<BTreeSet<String>> {
+        let chunks = self.collection::<StoredId<ChunkOf>>("spool_chunks");
+        let these = doc! { "_id.file": { "$gt": after, "$lt": end } };
+        let found = chunks.find(these).sort(doc! { "_id.file": 1 }).limit(SWEPT_CHUNKS_MAX);
+        let found = found.projection(doc! { "_id.file": 1 }).await?;
+        Ok(found.map_ok(|chunk| chunk.id.file).try_collect().await?)
+    }
+
+    /// Which of these uploads' bytes a file needs.
+    async fn needed(&self, uploads: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let files = self.collection::<StoredId<String>>("files");
+        let these = doc! {
+            "_id": { "$in": uploads.iter().collect::<Vec<_>>() },
+            "state": { "$in": NEEDS_BYTES.map(FileState::as_str).to_vec() },
+        };
+        let found = files.find(these).projection(doc! { "_id": 1 }).await?;
+        Ok(found.map_ok(|file| file.id).try_collect().await?)
     }
 
     async fn read_file(&self, this: Document) -> Result<Option<UploadedFile>> {
@@ -338,6 +378,21 @@ impl Files for MongoStore {
     async fn spool_delete(&self, file: FileId) -> Result<()> {
         self.chunks().delete_many(doc! { "_id.file": file.to_string() }).await?;
         Ok(())
+    }
+
+    async fn sweep_spool(&self, before: Timestamp) -> Result<u64> {
+        let end = first_id_at(before).to_string();
+        let (mut after, mut swept) = (String::new(), 0_u64);
+        loop {
+            let uploads = self.uploads_between(&after, &end).await?;
+            let Some(last) = uploads.last() else { return Ok(swept) };
+            let needed = self.needed(&uploads).await?;
+            for upload in uploads.difference(&needed) {
+                self.chunks().delete_many(doc! { "_id.file": upload }).await?;
+                swept = swept.saturating_add(1);
+            }
+            after.clone_from(last);
+        }
     }
 
     async fn create_file(&self, file: &UploadedFile, audit: &AuditEvent) -> Result<FileCreated> {

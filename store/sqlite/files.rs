@@ -1,7 +1,5 @@
 //! Uploaded files in SQLite, and their bytes in the spool's folder.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use domain::{
     AuditEvent, Currency, FileError, FileId, FileState, FileTotal, Money, OrganizationId,
@@ -14,11 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     SqliteStore, audit, charges,
-    database::{Fields, all, change, first, micros, stored_count, to_json},
+    database::{Fields, Spool, all, change, first, micros, stored_count, to_json},
     schedule,
 };
 use crate::{
-    Files, PageQuery, Result, StoreError, charges::BatchSource, files::FileCreated, schedule::Lease,
+    Files, PageQuery, Result, StoreError,
+    charges::BatchSource,
+    files::{FileCreated, NEEDS_BYTES, first_id_at},
+    schedule::Lease,
 };
 
 #[async_trait::async_trait]
@@ -33,6 +34,18 @@ impl Files for SqliteStore {
 
     async fn spool_delete(&self, file: FileId) -> Result<()> {
         self.spool(move |spool| spool.delete(file)).await
+    }
+
+    async fn sweep_spool(&self, before: Timestamp) -> Result<u64> {
+        let end = first_id_at(before);
+        let mut uploads = self.spool(Spool::uploads).await?;
+        uploads.retain(|id| *id < end);
+        let unneeded = self.read(move |db| without_needed(db, uploads)).await?;
+        self.spool(move |spool| {
+            unneeded.iter().try_for_each(|id| spool.delete(*id))?;
+            Ok(u64::try_from(unneeded.len()).expect("a count fits"))
+        })
+        .await
     }
 
     async fn create_file(&self, file: &UploadedFile, audit: &AuditEvent) -> Result<FileCreated> {
@@ -121,7 +134,7 @@ impl Files for SqliteStore {
             })
             .await?;
         if existed {
-            // Whoever is killed here leaves bytes that the next open sweeps away.
+            // Whoever is killed here leaves bytes that are swept away later.
             self.spool(move |spool| spool.delete(id)).await?;
         }
         Ok(existed)
@@ -161,10 +174,17 @@ pub(super) fn finish(
     }
 }
 
-/// All files' ids.
-pub(super) fn ids(db: &Connection) -> Result<BTreeSet<FileId>> {
-    let ids = all(db, "SELECT id FROM uploaded_files", [], |row| row.parsed("id", FileId::parse))?;
-    Ok(ids.into_iter().collect())
+/// Those uploads whose bytes no file needs.
+pub(super) fn without_needed(db: &Connection, uploads: Vec<FileId>) -> Result<Vec<FileId>> {
+    let sql = "SELECT state FROM uploaded_files WHERE id = ?";
+    let mut unneeded = Vec::new();
+    for id in uploads {
+        let state = first(db, sql, [id.to_string()], |row| row.named("state", FileState::parse))?;
+        if !state.is_some_and(|state| NEEDS_BYTES.contains(&state)) {
+            unneeded.push(id);
+        }
+    }
+    Ok(unneeded)
 }
 
 fn by_id(db: &Connection, id: FileId) -> Result<Option<UploadedFile>> {

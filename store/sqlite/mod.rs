@@ -137,7 +137,8 @@ fn open(path: &Path) -> Result<SqliteStore> {
 fn take_over(db: &Connection, spool: &Spool) -> Result<()> {
     schedule::free_all_leases(db)?;
     idempotency::end_all_tries(db)?;
-    spool.keep_only(&files::ids(db)?)
+    let unneeded = files::without_needed(db, spool.uploads()?)?;
+    unneeded.into_iter().try_for_each(|id| spool.delete(id))
 }
 
 /// The one name of a file that links may give several: the lock must be the same for all.

@@ -3,7 +3,6 @@
 //! The uploader's own file name never gets here, so no path can be made from what a client says.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -93,17 +92,15 @@ impl Spool {
         }
     }
 
-    /// Removes uploads that no row speaks of: a process was killed during them.
-    pub(in crate::sqlite) fn keep_only(&self, files: &BTreeSet<FileId>) -> Result<()> {
+    /// The uploads that there are.
+    pub(in crate::sqlite) fn uploads(&self) -> Result<Vec<FileId>> {
         let failed = |error| io_failure("list", &self.folder, error);
+        let mut uploads = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            let id = name.to_str().and_then(|name| FileId::parse(name).ok());
-            if let Some(id) = id.filter(|id| !files.contains(id)) {
-                self.delete(id)?;
-            }
+            uploads.extend(name.to_str().and_then(|name| FileId::parse(name).ok()));
         }
-        Ok(())
+        Ok(uploads)
     }
 }
 

@@ -8,7 +8,8 @@ use domain::{
     file::{FileOptions, FileReport, OnError},
     fixed,
 };
-use jiff::civil::date;
+use futures::future::try_join_all;
+use jiff::{Timestamp, civil::date};
 use store::{
     Store,
     charges::Committed,
@@ -28,6 +29,10 @@ cases! {
     a_chunk_written_twice_is_there_once,
     uploads_do_not_mix,
     a_deleted_upload_is_gone,
+    an_upload_without_a_file_is_swept_only_when_it_is_old,
+    bytes_that_a_file_needs_are_never_swept,
+    the_bytes_of_an_ended_import_are_swept,
+    many_uploads_are_swept_at_once,
     a_file_comes_with_its_import_on_the_schedule,
     making_a_file_twice_changes_nothing,
     the_same_bytes_are_one_file,
@@ -130,6 +135,96 @@ async fn a_deleted_upload_is_gone(store: Arc<dyn Store>) -> Result<(), Failure> 
     assert_eq!(store.spool_read(file_id(1), 0).await?, None);
     store.spool_write(file_id(1), 0, "next".into()).await?;
     assert_eq!(store.spool_read(file_id(1), 0).await?, Some("next".into()));
+    Ok(())
+}
+
+/// The number of an upload that was begun at an instant in seconds, as its id says.
+fn begun_at(second: u128) -> u128 {
+    (second * 1000) << 80
+}
+
+async fn an_upload_without_a_file_is_swept_only_when_it_is_old(
+    store: Arc<dyn Store>,
+) -> Result<(), Failure> {
+    let (old, new) = (file_id(begun_at(1000) - 1), file_id(begun_at(1000)));
+    for id in [old, new] {
+        store.spool_write(id, 0, Bytes::from(vec![1; SPOOL_CHUNK_BYTES])).await?;
+        store.spool_write(id, 1, "end".into()).await?;
+    }
+    assert_eq!(store.sweep_spool(at(-1)?).await?, 0);
+    assert_eq!(store.sweep_spool(at(999)?).await?, 0);
+    assert_eq!(store.spool_read(old, 1).await?, Some("end".into()));
+    for swept_count in [1, 0] {
+        assert_eq!(store.sweep_spool(at(1000)?).await?, swept_count);
+        assert_eq!(store.spool_read(old, 0).await?, None);
+        assert_eq!(store.spool_read(old, 1).await?, None);
+        assert_eq!(store.spool_read(new, 1).await?, Some("end".into()));
+    }
+    assert_eq!(store.sweep_spool(Timestamp::MAX).await?, 1);
+    assert_eq!(store.spool_read(new, 0).await?, None);
+    Ok(())
+}
+
+async fn bytes_that_a_file_needs_are_never_swept(store: Arc<dyn Store>) -> Result<(), Failure> {
+    for number in 1..=4 {
+        store.spool_write(file_id(number), 0, "bytes".into()).await?;
+    }
+    let unmapped = Worker::import(&*store, organization(1), 1).await?;
+    let (state, report) = (FileState::NeedsMapping, report()?);
+    assert!(store.end_import(&unmapped.lease, file_id(1), state, &report, at(300)?).await?);
+    make(&*store, 2).await?;
+    store.record_file_progress(file_id(2), 5).await?;
+    make(&*store, 4).await?;
+    assert_eq!(store.sweep_spool(Timestamp::MAX).await?, 1);
+    for (number, state) in
+        [(1, FileState::NeedsMapping), (2, FileState::Parsing), (4, FileState::Queued)]
+    {
+        assert_eq!(stored(&*store, number).await?.state, state);
+        assert_eq!(store.spool_read(file_id(number), 0).await?, Some("bytes".into()));
+    }
+    assert_eq!(store.spool_read(file_id(3), 0).await?, None);
+    Ok(())
+}
+
+async fn the_bytes_of_an_ended_import_are_swept(store: Arc<dyn Store>) -> Result<(), Failure> {
+    let (done, failed) = (begun_at(1000), begun_at(1001));
+    for number in [done, failed] {
+        store.spool_write(file_id(number), 0, "bytes".into()).await?;
+    }
+    let worker = Worker::import(&*store, organization(1), done).await?;
+    assert_eq!(store.commit(&worker.commit(None)).await?, Committed::Committed);
+    let worker = Worker::import(&*store, organization(1), failed).await?;
+    let (state, report) = (FileState::Failed, report()?);
+    assert!(store.end_import(&worker.lease, file_id(failed), state, &report, at(300)?).await?);
+    assert_eq!(store.sweep_spool(at(1000)?).await?, 0);
+    for (number, second) in [(done, 1001), (failed, 1002)] {
+        assert_eq!(store.spool_read(file_id(number), 0).await?, Some("bytes".into()));
+        assert_eq!(store.sweep_spool(at(second)?).await?, 1);
+        assert_eq!(store.spool_read(file_id(number), 0).await?, None);
+    }
+    assert_eq!(stored(&*store, done).await?.state, FileState::Done);
+    assert_eq!(stored(&*store, failed).await?.state, FileState::Failed);
+    Ok(())
+}
+
+/// MongoDB is asked for 200 chunks at a time; the 200th and 201st are of the same upload.
+async fn many_uploads_are_swept_at_once(store: Arc<dyn Store>) -> Result<(), Failure> {
+    let first = |number| {
+        let bytes = if number == 200 { vec![1; SPOOL_CHUNK_BYTES] } else { vec![1] };
+        store.spool_write(file_id(number), 0, bytes.into())
+    };
+    try_join_all((1..=450).map(first)).await?;
+    store.spool_write(file_id(200), 1, "end".into()).await?;
+    for number in [7, 300] {
+        make(&*store, number).await?;
+    }
+    assert_eq!(store.sweep_spool(at(1)?).await?, 448);
+    for number in 1..=450 {
+        let is_there = store.spool_read(file_id(number), 0).await?.is_some();
+        assert_eq!(is_there, [7, 300].contains(&number), "{number}");
+    }
+    assert_eq!(store.spool_read(file_id(200), 1).await?, None);
+    assert_eq!(store.sweep_spool(at(1)?).await?, 0);
     Ok(())
 }
 
