@@ -14,8 +14,7 @@ run: build ## build, then show the product with demonstration data
 	exec "$(CARGO_TARGET_DIR)/release/outlay" demo
 
 build: ## build the binary and print its path
-	cargo build --release --locked
-	@printf '%s\n' "$(CARGO_TARGET_DIR)/release/outlay"
+	@scripts/build
 
 test: ## format, lints, all tests on both stores, documentation
 	@scripts/test

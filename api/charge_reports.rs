@@ -1,5 +1,5 @@
-//! Reports read from the store: which blocks count is asked of `books`, columns are decoded off the async
-//! threads, and a file deleted in the middle makes the report start over.
+//! Reports read from the store: which blocks count is asked of `books`, columns are decoded off the
+//! async threads, and a file deleted in the middle makes the report start over.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -319,7 +319,8 @@ impl Place {
         place().ok_or(ReportError::Refused { parameter: "cursor", detail })
     }
 
-    /// From which row on a block's lines come at or after this place; `None` where it is all before.
+    /// From which row on a block's lines come at or after this place; `None` where it is all
+    /// before.
     fn row_in(&self, info: &BlockInfo) -> Option<usize> {
         let first = Place::of(info, 0);
         let is_same = (self.day, self.generation, &self.block, self.part)

@@ -93,7 +93,7 @@ impl Drop for Spool {
         if self.is_kept || self.chunk_count == 0 {
             return;
         }
-        // Without a runtime the process is ending; old spools without a file are swept by a job.
+        // Without a runtime the process is ending; SQLite sweeps what is left at the next open.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (store, file) = (Arc::clone(&self.store), self.file);
             runtime.spawn(async move {

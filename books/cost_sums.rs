@@ -1,6 +1,6 @@
 //! The sums of one block, by dictionary index: the inner loop of every cost query.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use columns::{BlockError, BlockView, IntegerColumn, TextColumn, column};
 use domain::{Currency, Granularity, time};
@@ -42,8 +42,9 @@ pub(crate) struct BlockSums<'a> {
     /// Axes of `group_by` that differ within a block, the currency last.
     axes: Vec<Axis<'a>>,
     unit: Option<TextColumn<'a>>,
-    /// Which slot a combination of period and indexes has.
-    places: BTreeMap<(i64, u64), usize>,
+    /// Which slot a combination of period and indexes has. Looked up for nearly every row, never
+    /// walked.
+    places: HashMap<(i64, u64), usize, foldhash::fast::FixedState>,
     last: Option<((i64, u64), usize)>,
     slots: Vec<Slot>,
 }
@@ -84,7 +85,7 @@ impl<'a> BlockSums<'a> {
             origin,
             axes,
             unit: view.texts(column::CONSUMED_UNIT)?,
-            places: BTreeMap::new(),
+            places: HashMap::default(),
             last: None,
             slots: Vec::new(),
         };
@@ -121,7 +122,8 @@ impl<'a> BlockSums<'a> {
         Ok(())
     }
 
-    /// The slot of a row. Indexes are packed into one number, so that finding it compares integers only.
+    /// The slot of a row. Indexes are packed into one number, so that finding it compares integers
+    /// only.
     fn slot(&mut self, period_start: Timestamp, row: usize) -> Result<usize, CostError> {
         let mut packed: u64 = 0;
         for axis in &self.axes {
@@ -240,8 +242,9 @@ impl<'a> Periods<'a> {
         Ok(period)
     }
 
-    /// A line that covers whole UTC days belongs to the provider's day, whatever the organization's zone: in
-    /// New York the provider's 1 April is still reported as 1 April. Finer lines belong to the local period.
+    /// A line that covers whole UTC days belongs to the provider's day, whatever the organization's
+    /// zone: in New York the provider's 1 April is still reported as 1 April. Finer lines belong to
+    /// the local period.
     fn period(&self, start: Timestamp, end: Timestamp) -> Option<Timestamp> {
         let query = self.query;
         let is_whole_days = time::day_start(time::utc_day(start)) == start

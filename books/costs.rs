@@ -1,8 +1,9 @@
 //! Cost queries: what a slice of the charges costs, by group, period and currency.
 //!
-//! Blocks are handed in one by one. Each is summed by dictionary index first, so that a million charges cost
-//! a million additions and only as many text comparisons as there are distinct groups. Sums are exact; a group
-//! in which no line has a billed cost has no cost, which is not the same as a cost of zero.
+//! Blocks are handed in one by one. Each is summed by dictionary index first, so that a million
+//! charges cost a million additions and only as many text comparisons as there are distinct groups.
+//! Sums are exact; a group in which no line has a billed cost has no cost, which is not the same as
+//! a cost of zero.
 
 use std::collections::BTreeMap;
 

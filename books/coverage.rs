@@ -1,10 +1,10 @@
 //! Which of several tellings of an account's day counts.
 //!
-//! Within a source, a newer generation replaces an older one: each feed of a connection by itself, and all
-//! files of an account together. Charges belong to the account, so a connection made anew goes on replacing
-//! what the former one told. Then one source is chosen for the day: the connection where it has finished with
-//! the day, else the newest file, else the connection as far as it has come. What does not count stays
-//! readable as superseded; nothing is ever added twice.
+//! Within a source, a newer generation replaces an older one: each feed of a connection by itself,
+//! and all files of an account together. Charges belong to the account, so a connection made anew
+//! goes on replacing what the former one told. Then one source is chosen for the day: the
+//! connection where it has finished with the day, else the newest file, else the connection as far
+//! as it has come. What does not count stays readable as superseded; nothing is ever added twice.
 
 use std::collections::BTreeMap;
 

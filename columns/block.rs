@@ -1,8 +1,9 @@
 //! The block format: a directory of named columns, each compressed by itself.
 //!
-//! Layout, little-endian: `OLC1`, row count `u32`, column count `u16`; for each column the length of its name
-//! `u8`, the name, kind `u8`, whether compressed `u8`, raw and stored length `u32`; then the columns' bytes in
-//! that order. A reader checks every length, so that damaged bytes are an error and never a panic.
+//! Layout, little-endian: `OLC1`, row count `u32`, column count `u16`; for each column the length
+//! of its name `u8`, the name, kind `u8`, whether compressed `u8`, raw and stored length `u32`;
+//! then the columns' bytes in that order. A reader checks every length, so that damaged bytes are
+//! an error and never a panic.
 
 use std::borrow::Cow;
 

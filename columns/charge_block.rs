@@ -1,7 +1,7 @@
 //! Which columns a charge has, and charges read back from them.
 //!
-//! Two groups: *core* is what cost queries read, *detail* everything else, with the columns of a billing file
-//! that have no field in [`Charge`] under their own names behind `file:`.
+//! Two groups: *core* is what cost queries read, *detail* everything else, with the columns of a
+//! billing file that have no field in [`Charge`] under their own names behind `file:`.
 
 use std::borrow::Cow;
 

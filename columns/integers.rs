@@ -1,9 +1,9 @@
 //! A column of whole numbers, each of which may be absent.
 //!
-//! Layout: exponent `u8`, least value `i128`, width `u8`, presence flag `u8`, then (where the flag is 1) one
-//! presence bit a row, then one little-endian number of `width` bytes a row. A row's value is
-//! `(least + number) × 10^exponent`. Money in femtodollars mostly ends in many zeros, so most columns need two
-//! to four bytes a row.
+//! Layout: exponent `u8`, least value `i128`, width `u8`, presence flag `u8`, then (where the flag
+//! is 1) one presence bit a row, then one little-endian number of `width` bytes a row. A row's
+//! value is `(least + number) × 10^exponent`. Money in femtodollars mostly ends in many zeros, so
+//! most columns need two to four bytes a row.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
 //! A column of texts, each of which may be absent, as a dictionary and one index a row.
 //!
-//! Layout: entry count `u32`, width `u8`, the entries' lengths as `u32`, their bytes, then one little-endian
-//! index of `width` bytes a row; index 0 is absent, index k is entry k − 1. Width 0 means that every row is
-//! absent (no entry) or has the only entry.
+//! Layout: entry count `u32`, width `u8`, the entries' lengths as `u32`, their bytes, then one
+//! little-endian index of `width` bytes a row; index 0 is absent, index k is entry k − 1. Width 0
+//! means that every row is absent (no entry) or has the only entry.
 
 use std::{borrow::Cow, hash::BuildHasher};
 

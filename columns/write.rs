@@ -1,7 +1,8 @@
-//! Fills blocks: one open set of columns for each account and day, cut into parts before they grow too large.
+//! Fills blocks: one open set of columns for each account and day, cut into parts before they grow
+//! too large.
 //!
-//! Memory stays flat however large a file is: when all open blocks together pass the limit, the largest is
-//! encoded and handed on.
+//! Memory stays flat however large a file is: when all open blocks together pass the limit, the
+//! largest is encoded and handed on.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +64,8 @@ struct Open {
 }
 
 impl BlockWriter {
-    /// A writer for charges of one feed. `extra_names` are the billing file's own columns, in order.
+    /// A writer for charges of one feed. `extra_names` are the billing file's own columns, in
+    /// order.
     #[must_use]
     pub fn new(limits: BlockLimits, extra_names: Vec<String>) -> BlockWriter {
         let open = BTreeMap::new();

@@ -1,11 +1,13 @@
-//! The audit log's entries and the hash chain that shows whether one was changed, removed or slipped in.
+//! The audit log's entries and the hash chain that shows whether one was changed, removed or
+//! slipped in.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::OrganizationId;
 
-/// Who did what to which thing. It never holds a secret, nor a value that a person typed beyond names.
+/// Who did what to which thing. It never holds a secret, nor a value that a person typed beyond
+/// names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
     /// Owner.

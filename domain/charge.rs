@@ -1,7 +1,8 @@
 //! A charge: one line of what a provider, or a billing file, says was billed or metered.
 //!
-//! The names are those of FOCUS, the FinOps Open Cost and Usage Specification, wherever it has one. Text is
-//! borrowed where it can be, so that a file of millions of lines makes no copies on its way into columns.
+//! The names are those of FOCUS, the FinOps Open Cost and Usage Specification, wherever it has one.
+//! Text is borrowed where it can be, so that a file of millions of lines makes no copies on its way
+//! into columns.
 
 use std::borrow::Cow;
 
@@ -59,11 +60,13 @@ pub type Text<'a> = Cow<'a, str>;
 
 /// One line. Every `None` means that the source does not say; it never means zero.
 ///
-/// Costs are in `currency`, as counts of 10⁻¹⁵ units (see [`crate::Money`]). A line of a usage feed has
-/// quantities and no cost; a line of a cost feed has a cost. `billed_cost` of `None` is not free: it is unknown.
+/// Costs are in `currency`, as counts of 10⁻¹⁵ units (see [`crate::Money`]). A line of a usage feed
+/// has quantities and no cost; a line of a cost feed has a cost. `billed_cost` of `None` is not
+/// free: it is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge<'a> {
-    /// Start of the charge period, inclusive. Its UTC day is the day that the charge is filed under.
+    /// Start of the charge period, inclusive. Its UTC day is the day that the charge is filed
+    /// under.
     pub period_start: Timestamp,
     /// End of the charge period, exclusive.
     pub period_end: Timestamp,

@@ -1,4 +1,5 @@
-//! The role of a clock. Domain has none; the binary has the real one and tests have one they can set.
+//! The role of a clock. Domain has none; the binary has the real one and tests have one they can
+//! set.
 
 use jiff::Timestamp;
 

@@ -137,7 +137,8 @@ pub struct FeedProgress {
     pub done_through: Timestamp,
 }
 
-/// One run of a connection's polls over a window. It survives restarts: a feed goes on where it stood.
+/// One run of a connection's polls over a window. It survives restarts: a feed goes on where it
+/// stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sync {
     /// Id.

@@ -1,4 +1,5 @@
-//! Descriptors: what a connector or a file format says of itself, once, for every table, form and document.
+//! Descriptors: what a connector or a file format says of itself, once, for every table, form and
+//! document.
 
 /// One credential that a connection needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +10,8 @@ pub struct AuthField {
     pub title: &'static str,
     /// Where to get it, in one sentence.
     pub help: &'static str,
-    /// What a right one starts with, to tell a wrong kind of key before calling anybody; may be empty.
+    /// What a right one starts with, to tell a wrong kind of key before calling anybody; may be
+    /// empty.
     pub prefix: &'static str,
     /// Whether it must be hidden and sealed.
     pub is_secret: bool,
@@ -42,7 +44,7 @@ pub struct ConnectorDescriptor {
     pub id: &'static str,
     /// Name for people.
     pub title: &'static str,
-    /// Scheme, host and port of the provider's API, and the path prefix if any.
+    /// Scheme, host and port of the provider's API, without a path.
     pub base_url: &'static str,
     /// Every host that it may call.
     pub hosts: &'static [&'static str],

@@ -1,8 +1,10 @@
-//! Decimal text to a fixed-point integer and back, 15 digits after the point, never through a float.
+//! Decimal text to a fixed-point integer and back, 15 digits after the point, never through a
+//! float.
 //!
 //! Money and quantities share this one place for parsing and rounding. There are two ways in:
-//! [`parse_exact`] for amounts from API clients, which refuses what it cannot hold, and [`parse_rounded`] for
-//! amounts from providers and files, which rounds half-even once and says what was left over.
+//! [`parse_exact`] for amounts from API clients, which refuses what it cannot hold, and
+//! [`parse_rounded`] for amounts from providers and files, which rounds half-even once and says
+//! what was left over.
 
 use std::fmt;
 
@@ -82,7 +84,8 @@ pub fn parse_rounded(text: &str) -> Result<Rounded, AmountError> {
     Ok(Rounded { value: parsed.value, residue: parsed.residue })
 }
 
-/// Writes a fixed-point integer as plain decimal text: no exponent, no trailing zeros after the point.
+/// Writes a fixed-point integer as plain decimal text: no exponent, no trailing zeros after the
+/// point.
 pub fn write_decimal(value: i128, out: &mut impl fmt::Write) -> fmt::Result {
     let magnitude = value.unsigned_abs();
     if value < 0 {

@@ -1,7 +1,7 @@
 //! Ids: a prefix that says what it is, and the 26 base32 characters of a UUIDv7, sortable by time.
 //!
-//! The alphabet is Crockford's in lower case, so that text order is time order. Domain makes no ids (that
-//! needs a clock and randomness); it takes the 128 bits from whoever does.
+//! The alphabet is Crockford's in lower case, so that text order is time order. Domain makes no ids
+//! (that needs a clock and randomness); it takes the 128 bits from whoever does.
 
 use std::fmt;
 

@@ -12,7 +12,7 @@
 //! | *cost* | priced usage |
 //! | *charge* | one line of what a provider says was billed or metered |
 //! | *account* | the provider's account that charges belong to, never our connection to it |
-//! | *feed* | one stream of a connector (`costs`, `usage.completions`), with a watermark of its own |
+//! | *feed* | one stream of a connector (`costs`, `usage.completions`), with its own watermark |
 //! | *source* | where charges came from: a connection, or files |
 //! | *pull* | one reading of a feed over a window |
 //! | *generation* | the order in which pulls and files were committed; the newest counts |

@@ -1,7 +1,7 @@
 //! Money: an exact count of femtodollars (10⁻¹⁵ of the currency's unit) with its currency.
 //!
-//! Arithmetic is checked and refuses to mix currencies. Text goes in and out as plain decimals. No float
-//! touches an amount, and rounding happens in [`crate::fixed`] only.
+//! Arithmetic is checked and refuses to mix currencies. Text goes in and out as plain decimals. No
+//! float touches an amount, and rounding happens in [`crate::fixed`] only.
 
 use std::fmt;
 
@@ -90,7 +90,8 @@ impl Money {
         Ok(Money { femtos: fixed::parse_exact(text)?, currency })
     }
 
-    /// Reads a provider's amount, rounded half-even once; the second value is the residue in 10⁻³⁰ units.
+    /// Reads a provider's amount, rounded half-even once; the second value is the residue in 10⁻³⁰
+    /// units.
     ///
     /// # Errors
     /// [`AmountError`] for text that is no amount or too large.

@@ -1,14 +1,16 @@
 //! Names: who bills, who sells, which account, which feed.
 //!
-//! A *provider* is who bills and the id of its connector. A *service* is the seller in the price catalogue:
-//! `bedrock` is billed by `aws`. They are different words because they are different parties.
+//! A *provider* is who bills and the id of its connector. A *service* is the seller in the price
+//! catalogue: `bedrock` is billed by `aws`. They are different words because they are different
+//! parties.
 
 use std::fmt;
 
 /// A name that breaks the rules of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{what} must be 1 to 64 characters of a-z, 0-9, `.`, `_` and `-`, and start with a letter or digit"
+    "{what} must be 1 to 64 characters of a-z, 0-9, `.`, `_` and `-`, \
+     and start with a letter or digit"
 )]
 pub struct NameError {
     what: &'static str,
@@ -68,12 +70,14 @@ impl Feed {
 impl ProviderId {
     /// The provider that a billing file's free-text provider name means.
     ///
-    /// Names that are known map to the id of the connector that bills them; any other becomes a slug of its
-    /// letters and digits, so that it can still be grouped by. Empty text has no provider.
+    /// Names that are known map to the id of the connector that bills them; any other becomes a
+    /// slug of its letters and digits, so that it can still be grouped by. Empty text has no
+    /// provider.
     ///
     /// ```
     /// use domain::ProviderId;
-    /// assert_eq!(ProviderId::from_display_name("Amazon Web Services, Inc.").unwrap().as_str(), "aws");
+    /// let amazon = ProviderId::from_display_name("Amazon Web Services, Inc.").unwrap();
+    /// assert_eq!(amazon.as_str(), "aws");
     /// assert_eq!(ProviderId::from_display_name("Tiny Cloud 9").unwrap().as_str(), "tiny-cloud-9");
     /// assert!(ProviderId::from_display_name(" - ").is_none());
     /// ```
@@ -127,7 +131,8 @@ fn is_slug(name: &str) -> bool {
 
 /// The provider's account that charges belong to, as the provider names it.
 ///
-/// Charges stay with their account when a connection is made anew, so the same money is never counted twice.
+/// Charges stay with their account when a connection is made anew, so the same money is never
+/// counted twice.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Account {
     /// Who bills.

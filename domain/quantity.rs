@@ -1,13 +1,14 @@
 //! Quantities: how much was consumed, in which unit.
 //!
-//! A quantity has the same 15 exact decimals as money. Units that the usage vocabulary knows have constants;
-//! providers and files bring others, which are kept as they are.
+//! A quantity has the same 15 exact decimals as money. Units that the usage vocabulary knows have
+//! constants; providers and files bring others, which are kept as they are.
 
 use std::fmt;
 
 use crate::fixed::{self, AmountError, Rounded};
 
-/// The name of what is counted: `input_tokens`, `requests`, or a provider's own word such as `GB-Hours`.
+/// The name of what is counted: `input_tokens`, `requests`, or a provider's own word such as
+/// `GB-Hours`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unit(String);
 

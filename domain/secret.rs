@@ -2,8 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// Key material or another credential. It has no `Debug` and no `Display`, so it cannot reach a log, an
-/// error or an answer by accident; reading it takes a deliberate [`Secret::expose`].
+/// Key material or another credential. It has no `Debug` and no `Display`, so it cannot reach a
+/// log, an error or an answer by accident; reading it takes a deliberate [`Secret::expose`].
 ///
 /// ```compile_fail
 /// let secret = domain::Secret::new("sk-admin-1".to_owned());

@@ -1,8 +1,9 @@
-//! Time: half-open windows, calendar periods in a zone. No clock: instants always come from outside.
+//! Time: half-open windows, calendar periods in a zone. No clock: instants always come from
+//! outside.
 //!
-//! Instants are UTC. An organization's IANA zone decides where its days, weeks and months begin; hours are
-//! UTC everywhere. A local midnight that does not exist (a clock put forward) is the first instant after the
-//! gap; one that exists twice is the first of the two.
+//! Instants are UTC. An organization's IANA zone decides where its days, weeks and months begin;
+//! hours are UTC everywhere. A local midnight that does not exist (a clock put forward) is the
+//! first instant after the gap; one that exists twice is the first of the two.
 
 use jiff::{
     Timestamp, ToSpan,
@@ -112,7 +113,8 @@ impl Zone {
         Some(Zone { zone, week_start: Weekday::Monday })
     }
 
-    /// The start of the period that `at` lies in. `Total` has no start of its own: the instant comes back.
+    /// The start of the period that `at` lies in. `Total` has no start of its own: the instant
+    /// comes back.
     ///
     /// ```
     /// use domain::{Granularity, Zone};

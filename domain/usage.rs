@@ -1,7 +1,7 @@
 //! Usage in one inclusive vocabulary: the whole, and the parts that lie within it.
 //!
-//! `input_tokens` is all input, of which cached, audio and image tokens are parts; the same for output. Parts
-//! that exceed their whole are an error of the sender, never clamped.
+//! `input_tokens` is all input, of which cached, audio and image tokens are parts; the same for
+//! output. Parts that exceed their whole are an error of the sender, never clamped.
 
 use crate::{Quantity, Unit};
 

@@ -1,9 +1,9 @@
 //! What the importing process and its parse worker say to each other over a pipe.
 //!
-//! The worker gets one line of JSON (the order) and then the file's bytes. It answers with frames: a kind byte,
-//! a length `u32` little-endian, the payload. A block's payload is a length-prefixed JSON header and the two
-//! column groups; the last frame is the report. The worker reads hostile files, so its frames are checked like
-//! any input from outside.
+//! The worker gets one line of JSON (the order) and then the file's bytes. It answers with frames:
+//! a kind byte, a length `u32` little-endian, the payload. A block's payload is a length-prefixed
+//! JSON header and the two column groups; the last frame is the report. The worker reads hostile
+//! files, so its frames are checked like any input from outside.
 
 use columns::{BlockView, EncodedBlock};
 use domain::{

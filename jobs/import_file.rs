@@ -1,5 +1,5 @@
-//! The import job: an uploaded file's bytes go to a parse worker, its blocks are staged, and the whole is
-//! committed at once, or nothing of it.
+//! The import job: an uploaded file's bytes go to a parse worker, its blocks are staged, and the
+//! whole is committed at once, or nothing of it.
 
 use std::{
     path::PathBuf,
@@ -27,11 +27,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin, ChildStdout, Command},
 };
-use uuid::Uuid;
 
 use crate::{
     Job, JobError, JobOutcome,
     frames::{self, Order, WireReport},
+    new_bits,
     parse_worker::{self, refused},
     pull_blocks::stored,
 };
@@ -42,7 +42,7 @@ const STAGED_BYTES_MAX: usize = 4 << 20;
 /// A worker that is silent for so long, though it has input, hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(900);
 /// Tries of a file whose worker dies before the file is refused.
-const WORKER_FAILURES_MAX: u32 = 2;
+const WORKER_TRIES: u32 = 2;
 
 /// The job that imports uploaded files.
 pub struct ImportFile {
@@ -59,54 +59,74 @@ struct Parsed {
     unnamed: BTreeSet<(ProviderId, Date)>,
 }
 
+/// Why a file was not read to its end.
+enum Stopped {
+    /// The store: another time may be better.
+    Job(JobError),
+    /// The worker died or said nonsense: the file may be to blame.
+    Worker(String),
+}
+
+impl From<JobError> for Stopped {
+    fn from(error: JobError) -> Stopped {
+        Stopped::Job(error)
+    }
+}
+
 impl ImportFile {
     /// Its name on the schedule.
     pub const KIND: &'static str = "import_file";
 
-    /// The job over this store. `program` is this product's binary, which runs itself as a parse worker.
+    /// The job over this store. `program` is this product's binary, which runs itself as a parse
+    /// worker.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, program: PathBuf) -> ImportFile {
         ImportFile { store, clock, program }
     }
 
     async fn import(&self, claim: &Claim, file: &UploadedFile) -> Result<(), JobError> {
-        let batch = BatchId::from_uuid(Uuid::now_v7());
-        let new = NewBatch {
-            id: batch,
-            organization: file.organization,
-            source: BatchSource::File(file.id),
-            created_at: self.clock.now(),
-        };
-        self.store.begin_batch(&new).await.map_err(|error| JobError::store(&error))?;
-        let parsed = match self.parse(file, batch).await {
-            Ok(parsed) => parsed,
-            Err(error) if claim.failure_count < WORKER_FAILURES_MAX => return Err(error),
-            Err(error) => {
-                tracing::error!(file.id = %file.id, error = %error, "a file cannot be parsed");
-                let why = "reading the file took too much memory or time; nothing of it was kept";
-                let errors = vec![refused("unprocessable", why)];
-                let report = FileReport { errors, ..FileReport::default() };
-                Parsed { report, is_refused: true, unnamed: BTreeSet::new() }
+        for _ in 0..WORKER_TRIES {
+            let batch = self.begin_batch(file).await?;
+            match self.parse(file, batch).await {
+                Ok(parsed) if parsed.is_refused => {
+                    self.abandon(file, batch).await?;
+                    return self.refuse(claim, file, &parsed.report).await;
+                }
+                Ok(parsed) => return self.commit(claim, file, batch, parsed).await,
+                Err(Stopped::Job(error)) => return Err(error),
+                Err(Stopped::Worker(what)) => {
+                    tracing::error!(file.id = %file.id, error = %what, "the parse worker failed");
+                    self.abandon(file, batch).await?;
+                }
             }
-        };
-        match parsed.is_refused {
-            true => self.refuse(claim, file, batch, &parsed.report).await,
-            false => self.commit(claim, file, batch, parsed).await,
         }
+        let why = "reading the file took too much memory or time; nothing of it was kept";
+        let errors = vec![refused("unprocessable", why)];
+        self.refuse(claim, file, &FileReport { errors, ..FileReport::default() }).await
+    }
+
+    async fn begin_batch(&self, file: &UploadedFile) -> Result<BatchId, JobError> {
+        let id = BatchId::from_uuid(new_bits(&*self.clock)?);
+        let source = BatchSource::File(file.id);
+        let (organization, created_at) = (file.organization, self.clock.now());
+        let new = NewBatch { id, organization, source, created_at };
+        self.store.begin_batch(&new).await.map_err(|error| JobError::store(&error))?;
+        Ok(id)
+    }
+
+    async fn abandon(&self, file: &UploadedFile, batch: BatchId) -> Result<(), JobError> {
+        let dropped = self.store.abandon_batch(file.organization, batch).await;
+        dropped.map_err(|error| JobError::store(&error))
     }
 
     async fn refuse(
         &self,
         claim: &Claim,
         file: &UploadedFile,
-        batch: BatchId,
         report: &FileReport,
     ) -> Result<(), JobError> {
-        let store = &self.store;
-        let dropped = store.abandon_batch(file.organization, batch).await;
-        dropped.map_err(|error| JobError::store(&error))?;
         let (state, at) = (FileState::Failed, self.clock.now());
-        let ended = store.end_import(&claim.lease, file.id, state, report, at).await;
+        let ended = self.store.end_import(&claim.lease, file.id, state, report, at).await;
         match ended.map_err(|error| JobError::store(&error))? {
             true => self.forget_spool(file.id).await,
             false => Err(JobError::lease_lost()),
@@ -144,8 +164,8 @@ impl ImportFile {
         self.store.spool_delete(file).await.map_err(|error| JobError::store(&error))
     }
 
-    /// Charges without an account cannot replace anybody's, so where the provider's days are already covered
-    /// they may be the same money twice: a person is told.
+    /// Charges without an account cannot replace anybody's, so where the provider's days are
+    /// already covered they may be the same money twice: a person is told.
     async fn possible_overlap(
         &self,
         file: &UploadedFile,
@@ -166,7 +186,7 @@ impl ImportFile {
     }
 
     /// Runs a worker over the spooled bytes and stages what it sends.
-    async fn parse(&self, file: &UploadedFile, batch: BatchId) -> Result<Parsed, JobError> {
+    async fn parse(&self, file: &UploadedFile, batch: BatchId) -> Result<Parsed, Stopped> {
         let order = Order {
             name: file.name.clone(),
             provider: file.options.provider.clone(),
@@ -192,7 +212,7 @@ impl ImportFile {
         parsed.ok_or_else(|| broken("it sent no report"))
     }
 
-    fn spawn_worker(&self) -> Result<Child, JobError> {
+    fn spawn_worker(&self) -> Result<Child, Stopped> {
         Command::new(&self.program)
             .arg(parse_worker::COMMAND)
             .env_clear()
@@ -211,7 +231,7 @@ impl ImportFile {
         batch: BatchId,
         mut stdout: ChildStdout,
         fed: &AtomicU64,
-    ) -> Result<Option<Parsed>, JobError> {
+    ) -> Result<Option<Parsed>, Stopped> {
         let feed = Feed::parse(Feed::FILE).expect("the feed of files is a valid name");
         let (mut staged, mut staged_bytes) = (Vec::new(), 0);
         let mut unnamed = BTreeSet::new();
@@ -279,7 +299,7 @@ async fn feed(
 }
 
 /// The next frame; `None` where the pipe has ended.
-async fn read_frame(stdout: &mut ChildStdout) -> Result<Option<(u8, Vec<u8>)>, JobError> {
+async fn read_frame(stdout: &mut ChildStdout) -> Result<Option<(u8, Vec<u8>)>, Stopped> {
     let Ok(kind) = stdout.read_u8().await else { return Ok(None) };
     let Ok(length) = stdout.read_u32_le().await else { return Ok(None) };
     if length > frames::FRAME_BYTES_MAX {
@@ -292,8 +312,8 @@ async fn read_frame(stdout: &mut ChildStdout) -> Result<Option<(u8, Vec<u8>)>, J
     }
 }
 
-fn broken(what: &str) -> JobError {
-    JobError::Retry { message: format!("the parse worker failed: {what}"), after: None }
+fn broken(what: &str) -> Stopped {
+    Stopped::Worker(what.to_owned())
 }
 
 #[async_trait::async_trait]

@@ -11,7 +11,9 @@ mod ticks;
 
 use std::time::Duration;
 
+use domain::Clock;
 use store::{StoreError, schedule::Claim};
+use uuid::Uuid;
 
 pub use import_file::ImportFile;
 pub use runner::{Runner, RunnerHandle};
@@ -25,8 +27,8 @@ pub trait Job: Send + Sync {
     /// The kind by which the schedule names it.
     fn kind(&self) -> &'static str;
 
-    /// Does the work of one claim. May be dropped at any await, and may run twice: everything it stores is
-    /// idempotent, and a commit checks the claim's lease.
+    /// Does the work of one claim. May be dropped at any await, and may run twice: everything it
+    /// stores is idempotent, and a commit checks the claim's lease.
     async fn run(&self, claim: &Claim) -> Result<JobOutcome, JobError>;
 }
 
@@ -39,7 +41,8 @@ pub enum JobOutcome {
     Finished,
 }
 
-/// How a run ended badly. The runner decides when to try again; the job only says whether that can help.
+/// How a run ended badly. The runner decides when to try again; the job only says whether that can
+/// help.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Trying again may help: after `after` where the other side said so, else with growing pauses.
@@ -58,6 +61,12 @@ pub enum JobError {
         /// When to look again all the same; `None` takes it off the schedule.
         again: Option<Duration>,
     },
+}
+
+/// 128 bits for a new id.
+fn new_bits(clock: &dyn Clock) -> Result<Uuid, JobError> {
+    let bits = identity::new_uuid(clock.now());
+    bits.map_err(|error| JobError::Retry { message: error.to_string(), after: None })
 }
 
 impl JobError {

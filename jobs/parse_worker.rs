@@ -1,7 +1,9 @@
-//! The parse worker: the same binary as a short-lived process that reads one uploaded file and nothing else.
+//! The parse worker: the same binary as a short-lived process that reads one uploaded file and
+//! nothing else.
 //!
-//! A billing file is hostile until proven otherwise. The worker has a limit on memory and on CPU time that the
-//! kernel enforces, an empty environment, no store and no keys; if it is killed, only that file is refused.
+//! A billing file is hostile until proven otherwise. The worker has a limit on memory and on CPU
+//! time that the kernel enforces, an empty environment, no store and no keys; if it is killed, only
+//! that file is refused.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -31,7 +33,7 @@ pub fn main() -> ExitCode {
     match worked {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The parent logs this line; it holds nothing of the file.
+            // For whoever runs it by hand: the server drops it. It holds nothing of the file.
             let _written = writeln!(io::stderr(), "parse worker: {}", error.kind());
             ExitCode::FAILURE
         }

@@ -1,7 +1,8 @@
-//! A pull's charges as blocks, one set for each day of its window, and which days differ from what is stored.
+//! A pull's charges as blocks, one set for each day of its window, and which days differ from what
+//! is stored.
 //!
-//! A day that reads the same as before is not written again, so that polling every hour does not fill the
-//! store; a day that differs is a restatement and becomes a new generation.
+//! A day that reads the same as before is not written again, so that polling every hour does not
+//! fill the store; a day that differs is a restatement and becomes a new generation.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,8 @@ impl PulledDay {
     }
 }
 
-/// The charges by day, a block without rows for each day that had none. A day about which the provider said
-/// nothing at all is left out: what is stored of it must not be replaced by silence.
+/// The charges by day, a block without rows for each day that had none. A day about which the
+/// provider said nothing at all is left out: what is stored of it must not be replaced by silence.
 pub(crate) fn days_of_pull(
     account: &Account,
     feed: &Feed,

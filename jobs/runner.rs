@@ -1,7 +1,8 @@
-//! The runner: claims what is due, runs a few jobs side by side, keeps their leases alive, records how they end.
+//! The runner: claims what is due, runs a few jobs side by side, keeps their leases alive, records
+//! how they end.
 //!
-//! It holds no schedule of its own. After a crash its leases expire and any process claims the work again;
-//! until then nobody else does. A job whose lease is lost is dropped where it stands.
+//! It holds no schedule of its own. After a crash its leases expire and any process claims the work
+//! again; until then nobody else does. A job whose lease is lost is dropped where it stands.
 
 use std::{sync::Arc, time::Duration};
 
@@ -112,7 +113,8 @@ impl Runner {
         tokio::select! {
             result = job.run(&claim) => self.end(&claim, started_at, result).await,
             () = self.until_lease_lost(&claim) => {
-                tracing::warn!(job.kind = %kind, job.subject = %claim.lease.key.subject, "lease lost");
+                let subject = &claim.lease.key.subject;
+                tracing::warn!(job.kind = %kind, job.subject = %subject, "lease lost");
             }
             () = until_stopped(&mut stopped) => self.release(&claim).await,
         }

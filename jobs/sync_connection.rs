@@ -1,5 +1,6 @@
-//! The sync job: polls every feed of a connection, window by window, and commits each window with the progress
-//! it stands for. Killed anywhere, it goes on after the last window that was committed.
+//! The sync job: polls every feed of a connection, window by window, and commits each window with
+//! the progress it stands for. Killed anywhere, it goes on after the last window that was
+//! committed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,17 +18,18 @@ use store::{
     schedule::Claim,
     syncs::SyncEnd,
 };
-use uuid::Uuid;
 use vault::Vault;
 
 use crate::{
-    Job, JobError, JobOutcome,
+    Job, JobError, JobOutcome, new_bits,
     pull_blocks::{complete_through, days_of_pull, keep_changed},
 };
 
-/// A provider that refuses the credentials is asked again after a day, in case the fault was its own.
+/// A provider that refuses the credentials is asked again after a day, in case the fault was its
+/// own.
 const REFUSED_AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// After so many failures in a row the connection asks for a person's attention, though polling goes on.
+/// After so many failures in a row the connection asks for a person's attention, though polling
+/// goes on.
 const FAILURES_MAX: u32 = 5;
 const STAGED_BLOCKS_MAX: usize = 64;
 
@@ -114,7 +116,7 @@ impl SyncConnection {
             return Ok(sync);
         }
         let sync = SyncRun {
-            id: SyncId::from_uuid(Uuid::now_v7()),
+            id: SyncId::from_uuid(new_bits(&*self.clock)?),
             organization: connection.organization,
             connection: connection.id,
             from: None,
@@ -144,10 +146,13 @@ impl SyncConnection {
         let connector = (self.find)(provider).ok_or_else(|| permanent("unknown provider"))?;
         let record = connection.id.to_string();
         let credentials = self.vault.open_record(connection.organization, &record).await;
-        let credentials = credentials.map_err(|error| permanent(&error.to_string()))?;
+        let credentials = credentials.map_err(|error| match error.is_temporary() {
+            true => JobError::Retry { message: error.to_string(), after: None },
+            false => permanent(&error.to_string()),
+        })?;
         let descriptor = connector.descriptor();
         let base_url = connection.base_url.clone().unwrap_or(descriptor.base_url.to_owned());
-        let settings = Settings { base_url, credentials, account: None };
+        let settings = Settings { base_url, credentials, account: connection.account.clone() };
         let account = self.driver.check(connector, &settings).await?.account;
         same_account(connection, &account, descriptor)?;
         let window = self.window(connection, descriptor);
@@ -161,9 +166,9 @@ impl SyncConnection {
         Ok(Run { claim, connection, connector, settings, account, sync, window, issues })
     }
 
-    /// What to read: the whole back-fill the first time; later everything that was not final, and the days
-    /// before it that the provider may still restate. It is derived from what is final and not from the last
-    /// window, so interrupted runs do not make it creep.
+    /// What to read: the whole back-fill the first time; later everything that was not final, and
+    /// the days before it that the provider may still restate. It is derived from what is final and
+    /// not from the last window, so interrupted runs do not make it creep.
     fn window(&self, connection: &Connection, descriptor: &ConnectorDescriptor) -> Window {
         let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         let today = time::day_start(time::utc_day(self.clock.now()));
@@ -225,7 +230,7 @@ impl SyncConnection {
             return Ok(None);
         }
         let organization = run.connection.organization;
-        let id = BatchId::from_uuid(Uuid::now_v7());
+        let id = BatchId::from_uuid(new_bits(&*self.clock)?);
         let source = BatchSource::Connection(run.connection.id);
         let created_at = self.clock.now();
         let new = NewBatch { id, organization, source, created_at };
@@ -250,7 +255,8 @@ impl SyncConnection {
             complete_through: Some(through),
             error: None,
         };
-        // Health first: if the process dies in between, the sync is found open and ends again the same way.
+        // Health first: if the process dies in between, the sync is found open and ends again the
+        // same way.
         self.store.record_connection_health(run.connection.id, &health).await?;
         let end = SyncEnd { finished_at, error: None, issues: run.issues.clone() };
         Ok(self.store.finish_sync(run.sync.id, &end).await?)
@@ -269,17 +275,20 @@ impl SyncConnection {
             what_to_do: error.what_to_do().to_owned(),
         };
         let is_permanent = matches!(error.retry(), Retry::Never);
-        if is_permanent || claim.failure_count >= FAILURES_MAX {
-            let health = ConnectionHealth {
-                status: ConnectionStatus::NeedsAttention,
-                account: None,
-                last_sync_at: None,
-                complete_through: None,
-                error: Some(told.clone()),
-            };
-            if let Err(error) = self.store.record_connection_health(id, &health).await {
-                return JobError::store(&error);
-            }
+        // What may pass by itself is told too, so that nobody waits without knowing for what.
+        let status = match is_permanent || claim.failure_count >= FAILURES_MAX {
+            true => ConnectionStatus::NeedsAttention,
+            false => ConnectionStatus::Syncing,
+        };
+        let health = ConnectionHealth {
+            status,
+            account: None,
+            last_sync_at: None,
+            complete_through: None,
+            error: Some(told.clone()),
+        };
+        if let Err(error) = self.store.record_connection_health(id, &health).await {
+            return JobError::store(&error);
         }
         if is_permanent && let Err(error) = self.fail_sync(id, told).await {
             return JobError::store(&error);
@@ -304,8 +313,8 @@ impl SyncConnection {
     }
 }
 
-/// A connection belongs to one account for good. Charges of another would be counted beside those of the first,
-/// and where a provider names one account in two ways, twice.
+/// A connection belongs to one account for good. Charges of another would be counted beside those
+/// of the first, and where a provider names one account in two ways, twice.
 fn same_account(
     connection: &Connection,
     account: &str,

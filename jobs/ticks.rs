@@ -1,8 +1,9 @@
 //! The ticking thread: a cron tick every few seconds that wakes the runner, and nothing more.
 //!
-//! tokio-cron-scheduler keeps no schedule of ours: its own job store does not run jobs again after a restart,
-//! and its repeated jobs can stop for ever when the loop is late (mvniekerk/tokio-cron-scheduler issues 73, 84
-//! and 113). Cron-type ticks are sound, and a lost tick is made good by the next.
+//! tokio-cron-scheduler keeps no schedule of ours: its own job store does not run jobs again after
+//! a restart, and its repeated jobs can stop for ever when the loop is late
+//! (mvniekerk/tokio-cron-scheduler issues 73, 84 and 113). Cron-type ticks are sound, and a lost
+//! tick is made good by the next.
 
 use std::sync::Arc;
 

@@ -16,7 +16,9 @@ pub enum ParseError {
     #[error("the file is empty")]
     Empty,
     /// No parser claims it.
-    #[error("no known billing format has these columns")]
+    #[error(
+        "no known billing format has these columns; `outlay formats` lists those that can be read"
+    )]
     UnknownFormat,
     /// Several parsers claim it; a mistake in ours.
     #[error("several billing formats have these columns")]

@@ -1,7 +1,8 @@
-//! The whole product in one process: store, vault, API, polls and imports, wired together and stopped in order.
+//! The whole product in one process: store, vault, API, polls and imports, wired together and
+//! stopped in order.
 //!
-//! `serve` runs one for good. Other commands run one on a free loopback port where no server holds the store, and
-//! speak to it as they would to a server, so that every command has one way to work.
+//! `serve` runs one for good. Other commands run one on a free loopback port where no server holds
+//! the store, and speak to it as they would to a server, so that every command has one way to work.
 
 use std::{
     net::SocketAddr,
@@ -37,18 +38,22 @@ pub(crate) struct App {
     stop_server: oneshot::Sender<()>,
     runner: RunnerHandle,
     ticks: Ticks,
+    mongo: Option<Arc<MongoStore>>,
 }
 
-/// An opened store, and what publishes this process as its holder where only one may hold it.
+/// An opened store: in its role, and as the kind it is, for what only that kind needs.
 struct Opened {
     store: Arc<dyn Store>,
     sqlite: Option<Arc<SqliteStore>>,
+    mongo: Option<Arc<MongoStore>>,
 }
 
 impl App {
     /// Opens the store and starts everything; the API answers at `listen` when this returns.
     pub(crate) async fn start(config: &Config, listen: SocketAddr) -> Result<App> {
         install_crypto();
+        // Before anything counts: what is counted without a recorder is lost.
+        let metrics = metrics_handle();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let opened = open_store(&config.store).await?;
         let store = opened.store;
@@ -66,7 +71,7 @@ impl App {
             reports: Arc::new(ChargeReports::new(store)),
             catalogue: catalogue(),
             wake: runner.waker(),
-            metrics: Arc::new(|| metrics_handle().render()),
+            metrics: Arc::new(move || metrics.render()),
             limits: api::Limits { upload_bytes_max: config.upload_bytes_max, ..Default::default() },
             local_token: Some(LocalToken {
                 sha256: identity::hash_key(local_token.expose()),
@@ -85,7 +90,8 @@ impl App {
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(serve(listener, api::router(Arc::new(state)), stopped));
         let first_key = first.map(|first| first.key);
-        Ok(App { address, local_token, first_key, server, stop_server, runner, ticks })
+        let mongo = opened.mongo;
+        Ok(App { address, local_token, first_key, server, stop_server, runner, ticks, mongo })
     }
 
     /// Answers what is under way, takes nothing new, gives leases back.
@@ -96,6 +102,10 @@ impl App {
         self.runner.shut_down().await;
         if let Err(error) = self.server.await {
             tracing::error!(error = %error, "the server ended badly");
+        }
+        // The driver's connections end before the run time that they live on.
+        if let Some(mongo) = self.mongo {
+            mongo.close().await;
         }
     }
 }
@@ -120,10 +130,11 @@ async fn open_store(url: &StoreUrl) -> Result<Opened> {
     Ok(match url {
         StoreUrl::Sqlite(path) => {
             let sqlite = Arc::new(SqliteStore::open(path).await?);
-            Opened { store: sqlite.clone(), sqlite: Some(sqlite) }
+            Opened { store: sqlite.clone(), sqlite: Some(sqlite), mongo: None }
         }
         StoreUrl::Mongo(url) => {
-            Opened { store: Arc::new(MongoStore::open(url).await?), sqlite: None }
+            let mongo = Arc::new(MongoStore::open(url).await?);
+            Opened { store: mongo.clone(), sqlite: None, mongo: Some(mongo) }
         }
     })
 }
@@ -135,8 +146,8 @@ fn key_source(origin: &KeyOrigin) -> Result<Arc<dyn KeySource>> {
     }))
 }
 
-/// Makes the first organization where there is none. A file for its key that exists already would be in the
-/// way only after the key was made and could not be shown again, so it is refused before.
+/// Makes the first organization where there is none. A file for its key that exists already would
+/// be in the way only after the key was made and could not be shown again, so it is refused before.
 async fn first_start(
     store: &dyn Store,
     clock: &dyn Clock,

@@ -1,4 +1,5 @@
-//! `outlay providers` and `outlay formats`: what can be connected and what can be read, from the registries.
+//! `outlay providers` and `outlay formats`: what can be connected and what can be read, from the
+//! registries.
 
 use anyhow::Result;
 use serde::Serialize;

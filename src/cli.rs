@@ -72,7 +72,8 @@ pub(crate) enum Command {
         after_help = "Example:\n  outlay serve --listen 127.0.0.1:8787 --store sqlite:outlay.db"
     )]
     Serve,
-    /// Shows the product on sample data: starts it with a sandbox provider, back-fills, imports a file
+    /// Shows the product on sample data: starts it with a sandbox provider, back-fills, imports a
+    /// file
     #[command(after_help = "Example:\n  outlay demo")]
     Demo(DemoArgs),
     /// Connects a provider's billing API; asks for the key without showing it

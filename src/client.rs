@@ -1,5 +1,5 @@
-//! Commands as clients of the API: of the server that OUTLAY_URL names, of the one that holds the store, or of
-//! one started in this process for as long as the command runs.
+//! Commands as clients of the API: of the server that OUTLAY_URL names, of the one that holds the
+//! store, or of one started in this process for as long as the command runs.
 
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use store::{StoreUrl, sqlite};
 use crate::{
     app::{App, install_crypto},
     config::{Config, environment},
+    first_key,
 };
 
 /// An API to speak to.
@@ -54,8 +55,11 @@ impl Client {
             return Client::of(&format!("http://{address}"), token);
         }
         let app = App::start(config, ([127, 0, 0, 1], 0).into()).await?;
-        if app.first_key.is_some() {
-            eprintln!("A new store was made. `outlay serve` answers its API at {}.", config.listen);
+        if let Some(key) = &app.first_key {
+            eprintln!("A new store was made.");
+            // Standard output is the command's result.
+            let print = |told: &str| eprintln!("{told}");
+            first_key::hand_over(key, config.first_key_file.as_deref(), print)?;
         }
         let mut client = Client::of_app(&app)?;
         client.own = Some(app);
@@ -133,15 +137,20 @@ impl Client {
     }
 }
 
-/// A problem in a person's words: what is wrong, and with which field.
+/// A problem in a person's words: what is wrong, and with which field. Where there is one fault,
+/// the problem itself says the same.
 fn told(problem: &Problem) -> String {
-    let mut text = problem.detail.clone().unwrap_or_else(|| problem.title.clone());
-    for error in &problem.errors {
+    let code = &problem.code;
+    let summary = problem.detail.as_ref().unwrap_or(&problem.title);
+    let faults = problem.errors.iter().map(|error| {
         let pointer = error.pointer.as_deref().unwrap_or("");
-        let detail = error.detail.as_deref().unwrap_or("is not valid");
-        text.push_str(&format!("\n  {pointer}: {detail}"));
+        format!("{pointer}: {}", error.detail.as_deref().unwrap_or("is not valid"))
+    });
+    match problem.errors.len() {
+        0 => format!("{summary} ({code})"),
+        1 => format!("{} ({code})", faults.collect::<String>()),
+        _ => format!("{summary} ({code})\n  {}", faults.collect::<Vec<_>>().join("\n  ")),
     }
-    format!("{text} ({})", problem.code)
 }
 
 /// Address and token of the server that holds an embedded store.

@@ -1,9 +1,9 @@
-//! Settings: flags over environment over `outlay.toml` over `outlay.default.toml`. With the command line, the
-//! only place that reads the environment.
+//! Settings: flags over environment over `outlay.toml` over `outlay.default.toml`. With the command
+//! line, the only place that reads the environment.
 
 use std::{
     collections::BTreeMap,
-    fmt::Display,
+    fmt::{self, Display},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -64,6 +64,15 @@ pub(crate) struct Config {
     pub(crate) origins: BTreeMap<&'static str, (String, String)>,
 }
 
+impl Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        })
+    }
+}
+
 impl Config {
     /// Merges the layers.
     pub(crate) fn load(flags: &Settings) -> Result<Config> {
@@ -76,7 +85,8 @@ impl Config {
         layers.mask("store", &store);
         let format = flags.log_format.as_deref().map(parse_log_format).transpose()?;
         let log = layers.pick("log", &flags.log, file.log, defaults.log)?;
-        let log_format = format.or(file.log_format).unwrap_or(LogFormat::Text);
+        let log_format =
+            layers.pick("log_format", &format, file.log_format, defaults.log_format)?;
         let private = file.allow_private_urls;
         let private = layers.pick(
             "allow_private_urls",

@@ -1,4 +1,5 @@
-//! `outlay connect` and `outlay sync`: a provider's billing API, connected and polled from the command line.
+//! `outlay connect` and `outlay sync`: a provider's billing API, connected and polled from the
+//! command line.
 
 use std::{
     io::{IsTerminal, stdin},
@@ -106,13 +107,21 @@ pub(crate) async fn wait(client: &Client, id: &str) -> Result<()> {
     let spinner = ProgressBar::new_spinner();
     spinner.set_message("reading the provider's history…");
     let mut ticks = tokio::time::interval(POLL_EVERY);
+    let mut warned = String::new();
     loop {
         ticks.tick().await;
         spinner.tick();
         let connection: Connection = client.get(&format!("/v1/connections/{id}"), &[]).await?;
-        if let Some(error) = connection.error {
-            spinner.finish_and_clear();
-            bail!("{}\n  {}", error.message, error.what_to_do);
+        if let Some(error) = &connection.error {
+            let told = format!("{}\n  {}", error.message, error.what_to_do);
+            if connection.status == "needs_attention" {
+                spinner.finish_and_clear();
+                bail!("{told}");
+            }
+            if told != warned {
+                eprintln!("trying again: {told}");
+                warned = told;
+            }
         }
         let path = format!("/v1/connections/{id}/syncs");
         let syncs: Syncs = client.get(&path, &[("limit", "1000")]).await?;

@@ -47,10 +47,14 @@ pub(crate) async fn run(client: &Client, args: &CostsArgs) -> Result<()> {
     let costs: Costs = client.get("/v1/costs", &query).await?;
     let dimensions: Vec<_> = args.group_by.split(',').filter(|name| !name.is_empty()).collect();
     let is_cut = args.granularity != "total";
-    listing(&costs, &dimensions, is_cut)?.print(args.output.output)?;
-    if args.output.output == Output::Table {
-        print_totals(&costs);
+    let listing = listing(&costs, &dimensions, is_cut)?;
+    if args.output.output != Output::Table {
+        return listing.print(args.output.output);
     }
+    if !listing.rows.is_empty() {
+        listing.print(Output::Table)?;
+    }
+    print_totals(&costs);
     Ok(())
 }
 
@@ -90,12 +94,11 @@ pub(crate) fn print_totals(costs: &Costs) {
         say(&format!("Total {} {}", total.total.as_deref().unwrap_or("–"), total.currency));
     }
     match &costs.complete_through {
-        Some(instant) => say(&format!("Complete through {instant}; later days may still change.")),
-        None if costs.totals.is_empty() => {
-            say(
-                "No charges in this period. Connect a provider (`outlay connect openai`) or import a file.",
-            );
+        _ if costs.totals.is_empty() => {
+            say("No charges in this period. Connect a provider (`outlay connect openai`) \
+                 or import a file.");
         }
+        Some(instant) => say(&format!("Complete through {instant}; later days may still change.")),
         None => {}
     }
 }

@@ -1,4 +1,5 @@
-//! `outlay demo`: the product on made-up data, from nothing to costs, by the same calls that a user would make.
+//! `outlay demo`: the product on made-up data, from nothing to costs, by the same calls that a user
+//! would make.
 
 use std::{net::SocketAddr, path::Path};
 

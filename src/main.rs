@@ -1,4 +1,5 @@
-//! The binary: command line, configuration and wiring. It is the only place that reads the environment.
+//! The binary: command line, configuration and wiring. It is the only place that reads the
+//! environment.
 
 mod app;
 mod catalogue;
@@ -9,16 +10,17 @@ mod config;
 mod connect;
 mod costs;
 mod demo;
+mod first_key;
 mod import;
 mod output;
 mod sealer;
 mod shutdown;
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::ExitCode};
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use domain::{Clock, Secret};
+use domain::Clock;
 use sandbox::{Sandbox, SandboxOptions};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -93,30 +95,14 @@ async fn with_client(config: &Config, work: impl AsyncFnOnce(&Client) -> Result<
 async fn serve(config: &Config) -> Result<()> {
     let app = App::start(config, config.listen).await?;
     if let Some(key) = &app.first_key {
-        hand_over(key, config.first_key_file.as_deref())?;
+        first_key::hand_over(key, config.first_key_file.as_deref(), say)?;
     }
+    say(&format!("Outlay answers at http://{} (Ctrl-C stops it).", app.address));
     tracing::info!(address = %app.address, "listening");
     shutdown::requested().await;
     tracing::info!("stopping");
     app.stop().await;
     Ok(())
-}
-
-/// Writes the owner's key where the operator wants it, or prints it this once.
-fn hand_over(key: &Secret, file: Option<&Path>) -> Result<()> {
-    let Some(path) = file else {
-        say(&format!(
-            "This is the owner's API key. It is shown once and stored nowhere:\n\n  {}\n",
-            key.expose()
-        ));
-        return Ok(());
-    };
-    let mut options = fs::OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(path);
-    let cannot = || format!("cannot write the first API key to `{}`", path.display());
-    let mut file = file.with_context(cannot)?;
-    writeln!(file, "{}", key.expose()).with_context(cannot)?;
-    file.sync_all().with_context(cannot)
 }
 
 async fn run_sandbox(config: &Config, args: &SandboxArgs) -> Result<()> {
@@ -128,7 +114,8 @@ async fn run_sandbox(config: &Config, args: &SandboxArgs) -> Result<()> {
     let address = listener.local_addr()?;
     say(&format!(
         "The sandbox answers at http://{address} (seed {}, today is {today}).\n\
-         Connect it:  OUTLAY_ALLOW_PRIVATE_URLS=1 outlay connect openai --base-url http://{address}\n\
+         Connect it:  OUTLAY_ALLOW_PRIVATE_URLS=1 outlay connect openai \
+         --base-url http://{address}\n\
          Any key of the form sk-admin-… will do. Its books: http://{address}/_books",
         args.seed
     ));
@@ -152,9 +139,14 @@ fn print_config(config: &Config) -> Result<()> {
 /// Logs go to standard error; commands at a terminal only speak up when something is wrong.
 fn start_logs(config: &Config, is_quiet: bool) -> Result<()> {
     let filter = if is_quiet { "error" } else { config.log.as_str() };
-    let filter =
-        EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is no log filter"))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let wrong = format!("`{filter}` is no log filter");
+    // The ticker reports its own start and end, which say nothing about Outlay.
+    let filter = format!("tokio_cron_scheduler=warn,{filter}");
+    let filter = EnvFilter::try_new(filter).context(wrong)?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

@@ -54,8 +54,8 @@ impl Listing<'_> {
     }
 }
 
-/// Spreadsheets run cells that begin like a formula, even when quoted: text of that kind gets a leading
-/// apostrophe (OWASP, CSV injection). Numbers, negative ones too, stay numbers.
+/// Spreadsheets run cells that begin like a formula, even when quoted: text of that kind gets a
+/// leading apostrophe (OWASP, CSV injection). Numbers, negative ones too, stay numbers.
 fn guarded(cell: &str) -> String {
     let is_number = domain::fixed::parse_rounded(cell).is_ok();
     match cell.chars().next() {
@@ -64,8 +64,8 @@ fn guarded(cell: &str) -> String {
     }
 }
 
-/// Prints a line of the result. Text from files and providers loses control characters, which a terminal
-/// would obey.
+/// Prints a line of the result. Text from files and providers loses control characters, which a
+/// terminal would obey.
 #[expect(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 pub(crate) fn say(text: &str) {
     let printable =

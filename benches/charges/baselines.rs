@@ -16,7 +16,8 @@ pub(crate) fn duckdb_python() -> Option<PathBuf> {
     std::env::var_os("OUTLAY_BENCH_DUCKDB_PYTHON").map(PathBuf::from)
 }
 
-/// The plain way to load a CSV into a database file. The files' money columns are typed, as ours are.
+/// The plain way to load a CSV into a database file. The files' money columns are typed, as ours
+/// are.
 const DUCKDB: &str = "
 import duckdb, sys
 database = duckdb.connect(sys.argv[1], config={'threads': 2})
@@ -49,4 +50,14 @@ pub(crate) fn insert_rows(database: &Path, file: &Path) -> Result<()> {
         }
     }
     Ok(transaction.commit()?)
+}
+
+/// The same question as a cost query, asked of rows: costs by day and service.
+pub(crate) fn sum_rows(database: &Path) -> Result<()> {
+    let connection = Connection::open(database)?;
+    let question = "select substr(ChargePeriodStart, 1, 10), ServiceName, sum(BilledCost)
+                    from charges group by 1, 2";
+    let count = connection.prepare(question)?.query_map([], |_| Ok(()))?.count();
+    ensure!(count > 0, "the rows were summed");
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! A large FOCUS file out of the public sample's rows: 32 columns, 30 days, costs and ids that differ.
+//! A large FOCUS file out of the public sample's rows: 32 columns, 30 days, costs and ids that
+//! differ.
 
 use std::{
     fs::File,

@@ -1,6 +1,6 @@
-//! How charges are stored, measured: importing a large billing file and summing a year of charges, beside what
-//! others do with the same data in the same run. Ratios within one run mean something; seconds of two machines,
-//! or two days, do not.
+//! How charges are stored, measured: importing a large billing file and summing a year of charges,
+//! beside what others do with the same data in the same run. Ratios within one run mean something;
+//! seconds of two machines, or two days, do not.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod baselines;
@@ -55,6 +55,8 @@ fn import(folder: &Path) -> Result<()> {
         }
     }
     print_row("SQLite, one row a line in one transaction", rows, ours);
+    let summed = timed(|| baselines::sum_rows(&folder.join("rows.db")))?;
+    print_row("  … and one sum over those rows, in floats", summed, ours);
     let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
     println!(
         "  stored: outlay {} MB, DuckDB {} MB, SQLite rows {} MB\n",
@@ -72,7 +74,7 @@ fn import_with_outlay(store: &Path, file: &Path, total: &str) -> Result<()> {
         .arg(file)
         .arg("--store")
         .arg(format!("sqlite:{}", store.display()))
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success() && said.contains(total), "expected {total}: {said}");

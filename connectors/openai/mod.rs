@@ -188,8 +188,7 @@ async fn first_project(ctx: &Context<'_>) -> Result<Option<String>, ConnectorErr
 fn no_account() -> ConnectorError {
     let message = "the key works, but nothing says which organization it belongs to";
     refuse("check", ErrorKind::AccountUnknown, message).advising(
-        "give the key the scope api.management.read as well, so that it may list projects, or \
-         state the account of the connection",
+        "give the key the scope api.management.read as well, so that it may list projects",
     )
 }
 

@@ -16,7 +16,7 @@ use connectors::{
     CheckReport, Connector, ConnectorError, Context, Driver, ErrorKind, PageRequest, Pull,
     REGISTRY, Retry, find,
 };
-use domain::{Secret, Window, descriptor::FeedDescriptor};
+use domain::{Charge, Secret, Window, descriptor::FeedDescriptor};
 use fixture::{CANARY, Fixture, fixtures, providers, says_something, settings_of, shown, window};
 use replay::{ReplayTransport, driver};
 use serde_json::{Value, json};
@@ -165,6 +165,14 @@ fn descriptors_say_all_that_forms_and_documents_need() {
         let base: url::Url = descriptor.base_url.parse().unwrap();
         assert_eq!(base.scheme(), "https", "{id}");
         assert!(descriptor.hosts.contains(&base.host_str().unwrap()), "{id}: host of base_url");
+        assert_eq!(
+            base.path(),
+            "/",
+            "{id}: base_url is scheme, host and port, because an operator may put another one in \
+             its place; a path such as `/api/v1` belongs to what `ctx.url` is given"
+        );
+        let is_begun = descriptor.hosts.iter().any(|host| host.ends_with("example.com"));
+        assert!(!is_begun, "{id}: the descriptor is still the one of `make new-connector`");
         assert!(!descriptor.feeds.is_empty() && !descriptor.auth_fields.is_empty(), "{id}");
         for feed in descriptor.feeds {
             assert!(domain::Feed::parse(feed.id).is_ok(), "{id}: feed `{}`", feed.id);
@@ -181,39 +189,83 @@ fn descriptors_say_all_that_forms_and_documents_need() {
 
 #[test]
 fn every_scenario_is_recorded() {
+    let mut missing = Vec::new();
     for connector in REGISTRY {
         let descriptor = connector.descriptor();
-        let fixtures = fixtures(descriptor.id);
+        let (id, fixtures) = (descriptor.id, fixtures(descriptor.id));
         for scenario in SCENARIOS {
-            let is_recorded = fixtures.iter().any(|fixture| fixture.scenario() == *scenario);
-            assert!(is_recorded, "`{}` has no fixture `{scenario}.*.json`", descriptor.id);
+            if !fixtures.iter().any(|fixture| fixture.scenario() == *scenario) {
+                missing.push(format!("connectors/fixtures/{id}/{scenario}.<what>.json"));
+            }
         }
         for feed in descriptor.feeds {
             let mut happy = fixtures.iter().filter(|fixture| fixture.scenario() == "happy");
-            let is_recorded = happy.any(|fixture| fixture.feed.as_deref() == Some(feed.id));
-            assert!(is_recorded, "`{}` has no `happy.*.json` of `{}`", descriptor.id, feed.id);
+            if !happy.any(|fixture| fixture.feed.as_deref() == Some(feed.id)) {
+                missing.push(format!(
+                    "connectors/fixtures/{id}/happy.<what>.json of the feed `{}`",
+                    feed.id
+                ));
+            }
         }
     }
+    assert!(
+        missing.is_empty(),
+        "not recorded; docs/adding-a-connector.md says what each shows:\n{}",
+        missing.join("\n")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn recorded_answers_become_exactly_the_expected_records() {
+    let mut problems = String::new();
     for fixture in all() {
-        let (provider, name) = (&fixture.provider, &fixture.name);
+        let file = format!("fixtures/{}/{}.json", fixture.provider, fixture.name);
         let transport = ReplayTransport::new(&fixture);
         let outcome = run(&fixture, &driver(&fixture, &transport)).await;
-        assert_eq!(transport.unexpected(), Vec::<String>::new(), "{provider}/{name}");
+        for request in transport.unexpected() {
+            problems += &format!("{file} has no exchange for the request\n  {request}\n");
+        }
+        // The other exchanges of a split are the halves', which another test asks for.
+        let unused = if fixture.split_at.is_none() { transport.unused() } else { Vec::new() };
+        for exchange in unused {
+            problems += &format!("{file} has an exchange that nobody asked for\n  {exchange}\n");
+        }
         let found = outcome.shown(&fixture.expected);
-        assert_eq!(
-            found,
-            fixture.expected,
-            "{provider}/{name} gave\n{}",
-            serde_json::to_string_pretty(&found).unwrap()
-        );
-        if fixture.split_at.is_none() {
-            assert_eq!(transport.unused(), Vec::<String>::new(), "{provider}/{name}");
+        if found != fixture.expected {
+            problems += &format!("{file}: {}\n", difference(&fixture.expected, &found));
         }
     }
+    assert!(problems.is_empty(), "\n{problems}");
+}
+
+/// What a fixture expects and was not found (`-`), what was found and not expected (`+`), and all
+/// that was found, to be compared with the provider's answer by hand.
+fn difference(expected: &Value, found: &Value) -> String {
+    let parts = |value: &Value| -> Vec<String> {
+        let mut parts = Vec::new();
+        for (name, part) in value.as_object().into_iter().flatten() {
+            match part.as_array() {
+                Some(items) => parts.extend(items.iter().map(|item| format!("{name}: {item}"))),
+                None => parts.push(format!("{name}: {part}")),
+            }
+        }
+        parts
+    };
+    let (expected, found_parts) = (parts(expected), parts(found));
+    let mut lines = Vec::new();
+    lines.extend(
+        expected.iter().filter(|part| !found_parts.contains(part)).map(|p| format!("- {p}")),
+    );
+    lines.extend(
+        found_parts.iter().filter(|part| !expected.contains(part)).map(|p| format!("+ {p}")),
+    );
+    if lines.is_empty() {
+        lines.push(
+            "the same, in another order or number, or with an empty list more or less".into(),
+        );
+    }
+    let all = serde_json::to_string_pretty(found).unwrap();
+    format!("not as expected\n{}\nall that was found:\n{all}", lines.join("\n"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,6 +301,48 @@ async fn records_lie_within_the_window_and_say_something() {
             assert!(says_something(charge) || !pull.issues.is_empty(), "{name}: {shown}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_tells_costs_or_quantities_and_the_descriptor_says_which() {
+    for connector in REGISTRY {
+        let descriptor = connector.descriptor();
+        let (id, mut tells_cost, mut tells_usage) = (descriptor.id, false, false);
+        for feed in descriptor.feeds {
+            let (mut has_cost, mut has_usage) = (false, false);
+            let fixtures = fixtures(id).into_iter().map(Arc::new);
+            for fixture in fixtures.filter(|fixture| fixture.feed.as_deref() == Some(feed.id)) {
+                let transport = ReplayTransport::new(&fixture);
+                if let Outcome::Pull(pull) = run(&fixture, &driver(&fixture, &transport)).await {
+                    has_cost |= pull.charges.iter().any(has_a_cost);
+                    has_usage |= pull.charges.iter().any(|it| it.consumed_quantity.is_some());
+                }
+            }
+            assert!(
+                !(has_cost && has_usage),
+                "{id}: the feed `{}` has both costs and consumed quantities; make them two feeds, \
+                 even where one answer tells both",
+                feed.id
+            );
+            tells_cost |= has_cost;
+            tells_usage |= has_usage;
+        }
+        // Without any fixture another test says what to do first.
+        if fixtures(id).is_empty() {
+            continue;
+        }
+        let reports = descriptor.reports;
+        for (name, said, shown) in
+            [("cost", reports.cost, tells_cost), ("usage", reports.usage, tells_usage)]
+        {
+            let message = format!("{id}: `reports.{name}` is {said}, its fixtures show {shown}");
+            assert_eq!(said, shown, "{message}");
+        }
+    }
+}
+
+const fn has_a_cost(charge: &Charge<'_>) -> bool {
+    charge.billed_cost.is_some() || charge.effective_cost.is_some() || charge.list_cost.is_some()
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,7 +444,7 @@ async fn a_replaced_base_url_takes_every_request_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_sent_and_never_seen() {
-    let mut sent_count = 0;
+    let mut senders = BTreeSet::new();
     for fixture in all() {
         let transport = ReplayTransport::new(&fixture);
         let outcome = run(&fixture, &driver(&fixture, &transport)).await;
@@ -359,14 +453,20 @@ async fn keys_are_sent_and_never_seen() {
             texts.push(format!("{request:?}"));
             let mut headers = request.headers.values();
             let in_header = headers.any(|value| value.to_str().unwrap().contains(CANARY));
-            sent_count += usize::from(in_header);
+            if in_header {
+                senders.insert(fixture.provider.clone());
+            }
             assert!(!request.url.as_str().contains(CANARY), "keys do not belong into URLs");
         }
         for text in texts {
             assert!(!text.contains(CANARY), "{}: {text}", fixture.name);
         }
     }
-    assert!(sent_count > 0, "the canary was in the cage");
+    for connector in REGISTRY {
+        let id = connector.descriptor().id;
+        let is_begun = fixtures(id).is_empty();
+        assert!(is_begun || senders.contains(id), "`{id}` sends no credential in any header");
+    }
 }
 
 #[tokio::test(start_paused = true)]

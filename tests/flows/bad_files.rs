@@ -1,7 +1,10 @@
-//! Hostile and broken files: a coded reason with its line and column, nothing kept, the server unharmed.
+//! Hostile and broken files: a coded reason with its line and column, nothing kept, the server
+//! unharmed.
+
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use product::{Backend, Home, Product};
+use product::{Backend, Home, Product, until};
 use serde_json::Value;
 
 use crate::{OUTLAY, files::small_file, flows};
@@ -10,6 +13,7 @@ flows![FLOWS:
     a_bad_row_has_its_line_and_column_and_refuses_the_file,
     a_file_that_cannot_be_read_says_why_and_changes_nothing,
     bad_rows_are_left_out_only_where_asked_and_are_listed,
+    the_parse_worker_has_limits_that_the_kernel_keeps,
 ];
 
 async fn costs_are_empty(product: &Product) -> Result<bool> {
@@ -72,4 +76,24 @@ async fn a_file_that_cannot_be_read_says_why_and_changes_nothing(backend: Backen
     }
     ensure!(product.get("/readyz").await.is_ok());
     product.stop().await
+}
+
+async fn the_parse_worker_has_limits_that_the_kernel_keeps(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let mut command = home.command(&["parse-worker"]);
+    let mut worker = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    let pid = worker.id().context("it waits for its order")?;
+    let limit = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or("");
+        line.trim_start_matches(name).split_whitespace().next().map(str::to_owned)
+    };
+    let limits = until("the worker is not limited", async || {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+        let cpu = limit(&text, "Max cpu time").context("a limit")?;
+        Ok((cpu != "unlimited").then_some(text))
+    })
+    .await?;
+    ensure!(limit(&limits, "Max address space").as_deref() == Some("1073741824"), "{limits}");
+    ensure!(limit(&limits, "Max cpu time").as_deref() == Some("600"), "{limits}");
+    Ok(worker.kill().await?)
 }

@@ -1,5 +1,5 @@
-//! Killing the process, or the database's primary, in the middle of a sync or an import loses and doubles
-//! nothing.
+//! Killing the process, or the database's primary, in the middle of a sync or an import loses and
+//! doubles nothing.
 
 use std::time::Duration;
 
@@ -78,7 +78,8 @@ async fn a_killed_primary_loses_and_doubles_nothing(backend: Backend) -> Result<
     for _ in 0..2 {
         let before = written(&product, &connection).await.unwrap_or(0);
         let more = async || Ok((written(&product, &connection).await? > before).then_some(()));
-        // The sync may have ended already; then the kill hits an idle server, which must survive too.
+        // The sync may have ended already; then the kill hits an idle server, which must survive
+        // too.
         let _more = tokio::time::timeout(Duration::from_secs(5), until("no progress", more)).await;
         let killed = set.kill_primary().await?;
         until("no new primary", async || Ok(set.primary().await.map(drop))).await?;

@@ -39,7 +39,8 @@ pub(crate) fn small_file(account: &str, costs: &[&str]) -> Vec<u8> {
         .to_owned();
     for cost in costs {
         text.push_str(&format!(
-            "{cost},{cost},USD,Usage,2026-05-03T00:00:00Z,2026-05-04T00:00:00Z,API,OpenAI,{account}\n"
+            "{cost},{cost},USD,Usage,2026-05-03T00:00:00Z,2026-05-04T00:00:00Z,\
+             API,OpenAI,{account}\n"
         ));
     }
     text.into_bytes()

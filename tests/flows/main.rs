@@ -1,5 +1,5 @@
-//! The whole product, as its users meet it: the real binary over HTTP and its commands, with the sandbox as the
-//! provider, on both stores. Each trial has a store of its own.
+//! The whole product, as its users meet it: the real binary over HTTP and its commands, with the
+//! sandbox as the provider, on both stores. Each trial has a store of its own.
 #![expect(clippy::disallowed_methods, reason = "tests call the product with a client of their own")]
 
 mod bad_files;

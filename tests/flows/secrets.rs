@@ -1,4 +1,5 @@
-//! A provider key that was handed over is seen nowhere again: no answer, log, error or stored byte has it.
+//! A provider key that was handed over is seen nowhere again: no answer, log, error or stored byte
+//! has it.
 
 use anyhow::{Context, Result, ensure};
 use product::{Backend, Home, Product, Provider, until};
@@ -46,11 +47,14 @@ async fn a_provider_key_never_comes_back(backend: Backend) -> Result<()> {
     {
         seen.push_str(&product.get(path).await?.to_string());
     }
-    let metrics = product.request(reqwest::Method::GET, "/metrics").send().await?;
-    let mut metrics = metrics;
-    while let Some(chunk) = metrics.chunk().await? {
-        seen.push_str(&String::from_utf8_lossy(&chunk));
+    let mut answer = product.request(reqwest::Method::GET, "/metrics").send().await?;
+    let mut metrics = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        metrics.extend_from_slice(&chunk);
     }
+    let metrics = String::from_utf8(metrics)?;
+    ensure!(metrics.contains("outlay_job_runs_total"), "what ran is counted: {metrics}");
+    seen.push_str(&metrics);
     ensure!(!seen.contains(CANARY), "an answer holds the key");
     let log = product.log();
     ensure!(log.lines().count() > 10, "the log was read");

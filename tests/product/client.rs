@@ -176,7 +176,7 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>
             match ask().await {
                 Ok(Some(answer)) => return answer,
                 Ok(None) => last = None,
-                Err(error) => last = Some(error),
+                Err(error) => last = Some(format!("{error:#}")),
             }
         }
     };

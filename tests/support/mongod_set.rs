@@ -1,7 +1,7 @@
 //! `mongod-set -- COMMAND…`: runs a command beside a real replica set and ends with its status.
 //!
-//! The command finds the set in `OUTLAY_TEST_MONGODB_URI`. So that all test binaries of one `cargo
-//! test` share one set instead of each starting its own.
+//! The command finds the set in `OUTLAY_TEST_MONGODB_URI`. So that all test binaries of one
+//! `cargo test` share one set instead of each starting its own.
 
 use std::process::ExitCode;
 

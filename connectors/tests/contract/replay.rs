@@ -80,7 +80,11 @@ impl Transport for ReplayTransport {
             exchange.path == request.url.path() && recorded == query
         });
         let Some(index) = index else {
-            seen.unexpected.push(format!("{} {query:?}", request.url.path()));
+            let asked = format!("{} {query:?}", request.url.path());
+            // The driver asks again; once is enough to be told.
+            if !seen.unexpected.contains(&asked) {
+                seen.unexpected.push(asked);
+            }
             return Err(NetError::new(NetErrorKind::Connect, "this request is not recorded"));
         };
         seen.requests.push(request);
