@@ -65,15 +65,17 @@ pub(crate) async fn upload_some(
     mut dice: Dice,
 ) -> Result<BTreeMap<String, BillingFile>> {
     let mut kept = BTreeMap::new();
+    // How often a request is repeated is not the seed's to say; what the files hold is.
+    let mut clients = dice.fork();
     for number in first_number..first_number + count {
         let file = BillingFile::made_up(number, &mut dice)?;
-        let mut id = file.upload(servers, &mut dice).await?;
+        let mut id = file.upload(servers, &mut clients).await?;
         if dice.happens(30) {
-            take_back(&id, servers, &mut dice).await?;
+            take_back(&id, servers, &mut clients).await?;
             if dice.happens(50) {
                 continue;
             }
-            id = file.upload(servers, &mut dice).await?;
+            id = file.upload(servers, &mut clients).await?;
         }
         kept.insert(id, file);
     }

@@ -1,6 +1,6 @@
 //! Connections of one round: made, polled and hindered, and compared with the providers' books.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use jiff::{ToSpan, civil::Date};
@@ -14,6 +14,8 @@ use crate::{dice::Dice, servers::Servers};
 
 /// How many whole days back a restatement is still polled. The connector promises as many.
 const RESTATED_DAYS_MAX: u64 = 3;
+
+const ASKED_EVERY: Duration = Duration::from_secs(10);
 
 /// A provider and how far back it is read.
 pub(crate) struct Polled {
@@ -92,13 +94,18 @@ pub(crate) async fn nudge(
 /// Lets what is open end, polls once more, and compares with the books.
 pub(crate) async fn compare(client: &Client, connection: &str, polled: &Polled) -> Result<()> {
     let path = format!("/v1/connections/{connection}");
+    let mut asked_at = Instant::now();
     until(&format!("{connection} does not come to rest"), async || {
         let syncs = crate::files::all_pages(client, &format!("{path}/syncs?limit=1000")).await?;
         let is_open = |state| matches!(state, Some("queued" | "running"));
         if syncs.iter().any(|sync| is_open(sync["state"].as_str())) {
-            // After failures the next try waits for minutes, unless somebody asks.
-            client.post(&format!("{path}/sync"), &json!({})).await?;
-            sleep(Duration::from_millis(500)).await;
+            // After failures the next try waits for minutes, unless somebody asks. But whoever
+            // asks during a run gets one more after it, so asking all the time has no end.
+            if asked_at.elapsed() > ASKED_EVERY {
+                asked_at = Instant::now();
+                client.post(&format!("{path}/sync"), &json!({})).await?;
+            }
+            sleep(Duration::from_millis(200)).await;
             return Ok(None);
         }
         Ok(Some(()))
