@@ -1,6 +1,6 @@
 //! What values may be, in the words of the OpenAPI document: bounds, patterns and closed lists of
-//! the texts
-//! that routes read and answer. A client's generator and a fuzzer know them from nowhere else.
+//! the texts that routes read and answer. A client's generator and a fuzzer know them from nowhere
+//! else.
 //!
 //! Each is a type that only stands in `value_type = …`; the texts themselves are read by the
 //! routes.

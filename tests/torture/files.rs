@@ -56,8 +56,7 @@ impl BillingFile {
 }
 
 /// Uploads `count` files one after the other. Some are taken back as soon as they have been read,
-/// and some of
-/// those uploaded again. What is there at the end, by id.
+/// and some of those uploaded again. What is there at the end, by id.
 pub(crate) async fn upload_some(
     first_number: u64,
     count: u64,

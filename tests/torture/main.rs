@@ -1,8 +1,7 @@
 //! Kills the server and its database under load, round after round, and counts what survived:
-//! nothing may be
-//! lost, nothing doubled. `OUTLAY_TORTURE_ROUNDS` says how many rounds on each store,
-//! `OUTLAY_TORTURE_SEED` the
-//! first one's seed, `OUTLAY_TORTURE_STORE` the only store (`sqlite` or `mongodb`).
+//! nothing may be lost, nothing doubled. `OUTLAY_TORTURE_ROUNDS` says how many rounds on each
+//! store, `OUTLAY_TORTURE_SEED` the first one's seed, `OUTLAY_TORTURE_STORE` the only store
+//! (`sqlite` or `mongodb`).
 //!
 //! A seed repeats what is done and when; how far the processes have got by then is the machine's to
 //! decide.
