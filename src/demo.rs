@@ -139,6 +139,9 @@ async fn print_costs(client: &Client, from: &str, group_by: &str, title: &str) -
 }
 
 fn things_to_try(address: SocketAddr, key: &str, sandbox_url: &str) -> String {
+    // The program may be in no folder of the user's PATH.
+    let program = std::env::current_exe().unwrap_or_else(|_| "outlay".into());
+    let program = program.display();
     format!(
         "
 The owner's API key of this demo: {key}
@@ -153,7 +156,8 @@ Three things to try, in another terminal:
   curl -s '{sandbox_url}/_books'
 
   # the same costs as a table, from the command line
-  OUTLAY_URL=http://{address} OUTLAY_API_KEY={key} outlay costs --granularity month
+  OUTLAY_URL=http://{address} OUTLAY_API_KEY={key} \\
+    {program} costs --granularity month
 "
     )
 }
