@@ -60,3 +60,43 @@ impl Job for SweepStore {
         Ok(JobOutcome::Again(EVERY))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::FileId;
+    use store::{Files as _, schedule::Lease, sqlite::SqliteStore};
+    use uuid::Uuid;
+
+    struct StoppedClock(Timestamp);
+
+    impl Clock for StoppedClock {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+
+    /// The id of an upload that was begun at an instant.
+    fn begun_at(at: Timestamp) -> FileId {
+        let millis = u128::try_from(at.as_millisecond()).unwrap();
+        FileId::from_uuid(Uuid::from_u128(millis << 80 | 7))
+    }
+
+    #[tokio::test]
+    async fn an_upload_may_go_on_for_a_day_before_its_bytes_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("outlay.db")).await.unwrap());
+        let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let day_old = begun_at(now - SignedDuration::from_hours(24));
+        let older = begun_at(now - SignedDuration::from_millis(24 * 3_600_000 + 1));
+        for id in [day_old, older] {
+            store.spool_write(id, 0, "bytes".into()).await.unwrap();
+        }
+        let lease = Lease { key: SweepStore::key(), fence: 1, expires_at: Timestamp::MAX };
+        let claim = Claim { lease, due_at: now, failure_count: 0 };
+        let job = SweepStore::new(store.clone(), Arc::new(StoppedClock(now)));
+        assert!(matches!(job.run(&claim).await, Ok(JobOutcome::Again(EVERY))));
+        assert_eq!(store.spool_read(older, 0).await.unwrap(), None);
+        assert_eq!(store.spool_read(day_old, 0).await.unwrap(), Some("bytes".into()));
+    }
+}
