@@ -199,7 +199,7 @@ impl ImportFile {
         let stdin = worker.stdin.take().ok_or_else(|| broken("it has no input"))?;
         let stdout = worker.stdout.take().ok_or_else(|| broken("it has no output"))?;
         let fed = AtomicU64::new(0);
-        let feeding = feed(&self.store, file.id, &order, stdin, &fed);
+        let feeding = feed(&self.store, file, &order, stdin, &fed);
         let reading = self.stage_frames(file, batch, stdout, &fed);
         // The reader ends when the worker does. A feeder that fails first ends everything.
         let (fed, parsed) = tokio::join!(feeding, reading);
@@ -276,11 +276,11 @@ impl ImportFile {
 /// Sends the order and then the spooled bytes. A worker that closes its input has seen enough.
 async fn feed(
     store: &Arc<dyn Store>,
-    file: FileId,
+    file: &UploadedFile,
     order: &Order,
     mut stdin: ChildStdin,
     fed: &AtomicU64,
-) -> Result<(), JobError> {
+) -> Result<(), Stopped> {
     let mut line = serde_json::to_vec(order).expect("an order has nothing that JSON lacks");
     line.push(b'\n');
     let mut bytes = Bytes::from(line);
@@ -288,14 +288,18 @@ async fn feed(
         if stdin.write_all(&bytes).await.is_err() {
             return Ok(());
         }
-        let next = store.spool_read(file, chunk).await.map_err(|error| JobError::store(&error))?;
+        let next =
+            store.spool_read(file.id, chunk).await.map_err(|error| JobError::store(&error))?;
         let Some(next) = next else { break };
         fed.fetch_add(next.len() as u64, Ordering::Relaxed);
         bytes = next;
     }
     // Dropping the pipe is the end of the file.
     drop(stdin);
-    Ok(())
+    match fed.load(Ordering::Relaxed) == file.size_bytes {
+        true => Ok(()),
+        false => Err(broken("the spooled bytes are not as many as were uploaded")),
+    }
 }
 
 /// The next frame; `None` where the pipe has ended.
