@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::oneshot;
 
 /// What one member is started with.
@@ -40,6 +41,7 @@ enum Order {
 impl Members {
     /// Gets ready to run members by these plans; none runs yet.
     pub(crate) fn new(mongod: PathBuf, set: String, plans: Vec<MemberPlan>) -> Result<Members> {
+        raise_open_files_limit()?;
         let (orders, inbox) = mpsc::channel();
         let work = move || {
             let mut keeper = Keeper::new(mongod, set, plans);
@@ -73,6 +75,14 @@ impl Members {
         orders.send(order(reply)).ok().context("the thread of the members is gone")?;
         answer.await.context("the thread of the members is gone")?
     }
+}
+
+/// A member keeps a file open for every collection and index, and dies where it may not. Users other
+/// than root mostly begin with 1,024 files and may raise that themselves.
+fn raise_open_files_limit() -> Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        .context("cannot raise the limit on open files")
 }
 
 impl Drop for Members {
