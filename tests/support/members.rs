@@ -77,8 +77,8 @@ impl Members {
     }
 }
 
-/// A member keeps a file open for every collection and index, and dies where it may not. Users other
-/// than root mostly begin with 1,024 files and may raise that themselves.
+/// A member keeps a file open for every collection and index, and dies where it may not. Users who
+/// are not root mostly begin with 1,024 files and may raise that themselves.
 fn raise_open_files_limit() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
