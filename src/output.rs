@@ -1,5 +1,7 @@
 //! Results for people and for programs: tables, JSON as the API sent it, CSV.
 
+use std::io::{Write as _, stdout};
+
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::value::RawValue;
@@ -66,11 +68,14 @@ fn guarded(cell: &str) -> String {
 
 /// Prints a line of the result. Text from files and providers loses control characters, which a
 /// terminal would obey.
-#[expect(clippy::print_stdout, reason = "a command's result belongs on standard output")]
 pub(crate) fn say(text: &str) {
     let printable =
         |letter: char| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter };
-    println!("{}", text.chars().map(printable).collect::<String>());
+    let line: String = text.chars().map(printable).collect();
+    // Whoever closed the pipe, as `head` does, has read enough.
+    if writeln!(stdout().lock(), "{line}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 #[cfg(test)]
