@@ -10,6 +10,9 @@
 //! |---|---|
 //! | *usage* | what was consumed |
 //! | *cost* | priced usage |
+//! | *rate* | what one unit costs |
+//! | *price row* | all rates of a model over a span of time, under one condition |
+//! | *seller* | who sells a model, as the price catalogue names it: a *service* |
 //! | *charge* | one line of what a provider says was billed or metered |
 //! | *account* | the provider's account that charges belong to, never our connection to it |
 //! | *feed* | one stream of a connector (`costs`, `usage.completions`), with its own watermark |
@@ -31,6 +34,7 @@ pub mod money;
 pub mod names;
 pub mod organization;
 pub mod quantity;
+pub mod rate_context;
 pub mod secret;
 pub mod time;
 pub mod usage;
@@ -47,6 +51,7 @@ pub use money::{Currency, Money};
 pub use names::{Account, Feed, NameError, ProviderId, Service};
 pub use organization::{ApiKey, Organization, Scope};
 pub use quantity::{Quantity, Unit};
+pub use rate_context::{Place, Processing, RateContext, ServiceTier, Speed, UnknownContext};
 pub use secret::Secret;
 pub use time::{Granularity, Window, Zone};
-pub use usage::Usage;
+pub use usage::{Usage, UsageError};

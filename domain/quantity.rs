@@ -29,8 +29,26 @@ impl Unit {
     pub const OUTPUT_AUDIO_TOKENS: &'static str = "output_audio_tokens";
     /// Image tokens of the output.
     pub const OUTPUT_IMAGE_TOKENS: &'static str = "output_image_tokens";
+    /// Cache writes that live an hour; part of the cache writes.
+    pub const CACHE_WRITE_1H_TOKENS: &'static str = "cache_write_1h_tokens";
+    /// Audio read from a cache; part of the cache reads and of the audio input.
+    pub const CACHE_READ_AUDIO_TOKENS: &'static str = "cache_read_audio_tokens";
+    /// Images read from a cache; part of the cache reads and of the image input.
+    pub const CACHE_READ_IMAGE_TOKENS: &'static str = "cache_read_image_tokens";
+    /// Reasoning tokens; part of the output.
+    pub const OUTPUT_REASONING_TOKENS: &'static str = "output_reasoning_tokens";
     /// Calls.
     pub const REQUESTS: &'static str = "requests";
+    /// Searches of the web that the provider made.
+    pub const WEB_SEARCHES: &'static str = "web_searches";
+    /// Characters of input.
+    pub const INPUT_CHARACTERS: &'static str = "input_characters";
+    /// Seconds of audio.
+    pub const AUDIO_SECONDS: &'static str = "audio_seconds";
+    /// Pictures.
+    pub const IMAGES: &'static str = "images";
+    /// Pages.
+    pub const PAGES: &'static str = "pages";
 
     /// A unit by its name; `None` for an empty name or one over 128 bytes.
     #[must_use]
@@ -88,6 +106,17 @@ impl Quantity {
     #[must_use]
     pub const fn femtos(&self) -> i128 {
         self.0
+    }
+
+    /// The count of millionths, where it is a whole one: quantities from API clients have at most
+    /// six decimals.
+    #[must_use]
+    pub const fn micros(&self) -> Option<i128> {
+        const MICRO: i128 = fixed::ONE / 1_000_000;
+        match self.0 % MICRO {
+            0 => Some(self.0 / MICRO),
+            _ => None,
+        }
     }
 
     /// The sum; `None` beyond the range.

@@ -77,6 +77,7 @@ impl WireUsage<'_> {
             output_audio_tokens: count(self.output_audio_tokens)?,
             output_image_tokens: count(self.output_image_tokens)?,
             requests: count(self.num_model_requests)?,
+            ..Usage::default()
         })
     }
 
