@@ -1,0 +1,29 @@
+//! Compiles the catalogue's TOML files into one compact JSON text, which is built into the library.
+//! A file that cannot be read fails the build with its name and line.
+
+use std::{collections::BTreeMap, env, error::Error, fs, path::Path};
+
+#[expect(dead_code, unreachable_pub, reason = "the library uses the rest, and exports it")]
+#[path = "form.rs"]
+mod form;
+
+#[expect(clippy::disallowed_methods, reason = "cargo tells build scripts where to write")]
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=catalogue");
+    println!("cargo::rerun-if-changed=form.rs");
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir("catalogue")? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        let seller: form::SellerForm =
+            toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        files.insert(path, seller);
+    }
+    let sellers: Vec<_> = files.into_values().collect();
+    let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("catalogue.json"), serde_json::to_string(&sellers)?)?;
+    Ok(())
+}
