@@ -20,7 +20,7 @@ output = "5"
 "#;
 
 fn own(text: &str) -> OwnPrices {
-    OwnPrices::from_toml(text).expect("a test's own prices are right")
+    OwnPrices::from_toml("own.toml", text).expect("a test's own prices are right")
 }
 
 fn rows(model: &str, rows: &str) -> OwnPrices {
@@ -185,7 +185,7 @@ fn wrong_rows_are_refused_with_their_place_and_reason() {
             "[[seller]]\nseller = \"shop\"\n[[seller.model]]\nid = \"m\"\n\
              [[seller.model.price]]\n{row}\n"
         );
-        let problems = OwnPrices::from_toml(&text).unwrap_err();
+        let problems = OwnPrices::from_toml("own.toml", &text).unwrap_err();
         let (first, place) = (&problems[0], problems[0].detail.trim_start_matches("model `m`: "));
         assert!(first.line == line && place.starts_with(told), "{row}\n{first}\n{told}");
     }
@@ -196,11 +196,11 @@ fn rows_that_hold_at_one_time_are_refused() {
     let text = "[[seller]]\nseller = \"shop\"\n[[seller.model]]\nid = \"m\"\n\
                 [[seller.model.price]]\nuntil = \"2026-03-02\"\ninput = \"1\"\n\
                 [[seller.model.price]]\nfrom = \"2026-03-01\"\ninput = \"2\"\n";
-    let problems = OwnPrices::from_toml(text).unwrap_err();
+    let problems = OwnPrices::from_toml("own.toml", text).unwrap_err();
     assert_eq!(
         problems[0].to_string(),
-        "line 8: model `m`: holds at the same time as `price/0`: end that one with `until`, or \
+        "own.toml:8: model `m`: holds at the same time as `price/0`: end that one with `until`, or \
          give the two different conditions"
     );
-    assert!(OwnPrices::from_toml(&text.replace("03-02", "03-01")).is_ok());
+    assert!(OwnPrices::from_toml("own.toml", &text.replace("03-02", "03-01")).is_ok());
 }

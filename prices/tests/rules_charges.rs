@@ -62,7 +62,7 @@ free = true
 "#;
 
 fn seconds(text: &str) -> Usage {
-    let audio_seconds = Some(Quantity::parse_rounded(text).unwrap());
+    let audio_seconds = Some(Quantity::parse_rounded(text).expect("a number"));
     Usage { audio_seconds, ..Usage::default() }
 }
 
@@ -134,6 +134,7 @@ fn a_price_that_the_seller_states_stands_beside_ours_with_the_difference() {
 fn a_discount_is_a_named_adjustment_and_is_not_folded_into_the_rate() {
     let shop = catalogue(&[SHOP]);
     let own = OwnPrices::from_toml(
+        "own.toml",
         "[[seller]]\nseller = \"shop\"\n[[seller.model]]\nid = \"*\"\n\
          [[seller.model.price]]\ndiscount = \"0.15\"\n",
     )
