@@ -1,5 +1,6 @@
 //! Cohere's chat, embed, rerank and classify: what is priced is `billed_units`. `tokens` is what
-//! the model has seen, with a preamble that nobody pays for; it counts only where nothing is billed.
+//! the model has seen, with a preamble that nobody pays for; it counts only where nothing is said
+//! to be billed.
 //!
 //! Numbers are floats on the wire, such as `5.0`. <https://docs.cohere.com/reference/chat>
 

@@ -115,7 +115,8 @@ impl RawFormat {
 ///
 /// ```
 /// use usage::{RawFormat, Strictness, read};
-/// let block = r#"{"input_tokens": 3, "cache_creation_input_tokens": 12304, "output_tokens": 550}"#;
+/// let block =
+///     r#"{"input_tokens": 3, "cache_creation_input_tokens": 12304, "output_tokens": 550}"#;
 /// let reading = read(RawFormat::AnthropicMessages, block, Strictness::Refuse).unwrap();
 /// assert_eq!(reading.usage.input_tokens, Some(12307));
 /// assert_eq!(reading.usage.cache_write_tokens, Some(12304));

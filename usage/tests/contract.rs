@@ -2,6 +2,7 @@
 //! against a probe, which is a block with one figure of each kind that the shape has.
 //!
 //! A new shape needs a folder of fixtures and a probe; these tests then say what is missing.
+#![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 #[path = "contract/fixture.rs"]
 mod fixture;

@@ -1,10 +1,9 @@
 //! What counts contain, which rate they are at, and what is billed besides: one test for each rule
 //! that others have got wrong.
+#![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 use domain::{Processing, ServiceTier, Usage};
-use usage::{
-    FlagKind, RawFormat, RawUsageError, RawUsageErrorKind, Reading, Strictness, read, read_stream,
-};
+use usage::{FlagKind, RawFormat, RawUsageError, RawUsageErrorKind, Reading, Strictness, read};
 
 fn refuse(format: RawFormat, block: &str) -> Reading {
     read(format, block, Strictness::Refuse).unwrap_or_else(|error| panic!("{block}: {error}"))
@@ -111,7 +110,8 @@ fn a_block_of_the_other_convention_is_refused_by_name() {
 fn cache_writes_are_found_under_all_their_names() {
     for name in ["cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"] {
         let block = format!(
-            r#"{{"prompt_tokens":90,"completion_tokens":5,"prompt_tokens_details":{{"{name}":30}}}}"#
+            r#"{{"prompt_tokens":90,"completion_tokens":5,
+                "prompt_tokens_details":{{"{name}":30}}}}"#
         );
         assert_eq!(refuse(RawFormat::OpenAiChat, &block).usage.cache_write_tokens, Some(30));
         let block = format!(
@@ -184,11 +184,13 @@ fn reasoning_lies_within_the_output() {
         ),
         (
             RawFormat::OpenAiResponses,
-            r#"{"input_tokens":1,"output_tokens":50,"output_tokens_details":{"reasoning_tokens":40}}"#,
+            r#"{"input_tokens":1,"output_tokens":50,
+                "output_tokens_details":{"reasoning_tokens":40}}"#,
         ),
         (
             RawFormat::AnthropicMessages,
-            r#"{"input_tokens":1,"output_tokens":50,"output_tokens_details":{"thinking_tokens":40}}"#,
+            r#"{"input_tokens":1,"output_tokens":50,
+                "output_tokens_details":{"thinking_tokens":40}}"#,
         ),
         (
             RawFormat::MistralChat,
@@ -331,6 +333,11 @@ fn the_providers_own_bill_is_added_only_where_the_customers_key_was_used() {
     assert_eq!(stated(&format!(r#","is_byok":false{upstream}"#)), ("0.95".to_owned(), false));
     assert_eq!(stated(&format!(r#","is_byok":true{upstream}"#)), ("19.95".to_owned(), false));
     assert_eq!(stated(r#","is_byok":true"#), ("0.95".to_owned(), true));
+    let zero = r#"{"prompt_tokens":9171,"completion_tokens":113,"cost":0,"is_byok":true,
+        "cost_details":{"upstream_inference_cost":0.0360795}}"#;
+    let reading = refuse(RawFormat::OpenAiChat, zero);
+    assert_eq!(reading.stated_cost.unwrap().amount.to_string(), "0.0360795");
+    assert!(!reading.is_flagged(FlagKind::StatedCostZero));
 }
 
 #[test]
@@ -522,101 +529,4 @@ fn blocks_of_every_kind_read_as_they_were_priced() {
         count += 1;
     }
     assert_eq!(count, 58);
-}
-
-#[test]
-fn the_figures_of_a_stream_are_its_last_and_never_their_sum() {
-    let anthropic = concat!(
-        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",",
-        "\"usage\":{\"input_tokens\":25,\"output_tokens\":1,\"service_tier\":\"standard\"}}}\n\n",
-        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"e\"},",
-        "\"usage\":{\"output_tokens\":15,\"input_tokens\":null}}\n\n",
-    );
-    let reading = read_stream(RawFormat::AnthropicMessages, anthropic, Strictness::Refuse).unwrap();
-    let usage = &reading.usage;
-    assert_eq!((usage.input_tokens, usage.output_tokens), (Some(25), Some(15)));
-    assert_eq!(reading.context.service_tier, Some(ServiceTier::Standard));
-    let gemini = r#"[{"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":1}},
-        {"candidates":[{"finishReason":"STOP"}],
-         "usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":9}}]"#;
-    let usage = read_stream(RawFormat::GeminiGenerate, gemini, Strictness::Refuse).unwrap().usage;
-    assert_eq!((usage.input_tokens, usage.output_tokens), (Some(10), Some(9)));
-}
-
-#[test]
-fn a_stream_cut_before_its_usage_has_an_unknown_one() {
-    for (format, body) in [
-        (RawFormat::OpenAiChat, "data: {\"choices\":[],\"usage\":null}\n\ndata: [DONE]\n\n"),
-        (RawFormat::OpenAiChat, ""),
-        (
-            RawFormat::OpenAiResponses,
-            "data: {\"type\":\"response.created\",\"response\":{\"usage\":null}}\n\n",
-        ),
-        (
-            RawFormat::AnthropicMessages,
-            "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":25,\
-             \"output_tokens\":1}}}\n\n",
-        ),
-        (RawFormat::CohereChat, "data: {\"type\":\"content-delta\"}\n\n"),
-        (RawFormat::BedrockConverse, "{\"messageStart\":{\"role\":\"assistant\"}}\n"),
-    ] {
-        for strictness in [Strictness::Refuse, Strictness::Flag] {
-            let error = read_stream(format, body, strictness).unwrap_err();
-            assert_eq!(error.kind, RawUsageErrorKind::StreamCut, "{format:?}");
-            assert!(error.detail.contains("not known"), "{error}");
-        }
-    }
-}
-
-#[test]
-fn a_stream_cut_after_some_usage_has_at_least_that() {
-    let chunk = |count: u64, finish: &str| {
-        format!(
-            "data: {{\"choices\":[{{\"finish_reason\":{finish}}}],\"usage\":{{\"prompt_tokens\":7,\
-             \"completion_tokens\":{count}}}}}\n\n"
-        )
-    };
-    let body = chunk(1, "null") + &chunk(2, "null");
-    let cut = read_stream(RawFormat::XaiChat, &body, Strictness::Refuse).unwrap();
-    assert!(cut.is_flagged(FlagKind::Cut));
-    assert_eq!(cut.usage.output_tokens, Some(2));
-    let body = body + &chunk(3, "\"stop\"");
-    let whole = read_stream(RawFormat::XaiChat, &body, Strictness::Refuse).unwrap();
-    assert!(!whole.is_flagged(FlagKind::Cut));
-    assert_eq!(whole.usage.output_tokens, Some(3));
-}
-
-#[test]
-fn turns_that_are_billed_by_themselves_are_not_read_as_one() {
-    let turn = "data: {\"type\":\"response.done\",\"response\":{\"usage\":{\"input_tokens\":1,\
-        \"output_tokens\":1}}}\n\n";
-    let body = turn.repeat(2);
-    let error = read_stream(RawFormat::OpenAiRealtime, &body, Strictness::Flag).unwrap_err();
-    assert_eq!((error.kind, error.event), (RawUsageErrorKind::SeveralUsages, Some(1)));
-}
-
-#[test]
-fn errors_in_a_stream_name_the_event_and_the_place_in_it() {
-    let error_of = |start: &str, delta: &str| {
-        let body = format!(
-            "data: {{\"type\":\"message_start\",\"message\":{{\"usage\":{start}}}}}\n\n\
-             data: {{\"type\":\"ping\"}}\n\n\
-             data: {{\"type\":\"message_delta\",\"usage\":{delta}}}\n\n"
-        );
-        let error = read_stream(RawFormat::AnthropicMessages, &body, Strictness::Refuse);
-        let error = error.unwrap_err();
-        (error.event, error.pointer)
-    };
-    assert_eq!(
-        error_of("{\"input_tokens\":-1}", "{\"output_tokens\":2}"),
-        (Some(0), "/message/usage/input_tokens".to_owned())
-    );
-    assert_eq!(
-        error_of("{\"input_tokens\":1}", "{\"output_tokens\":2.5}"),
-        (Some(2), "/usage/output_tokens".to_owned())
-    );
-    let chat = "data: {\"choices\":[]}\n\ndata: {\"usage\":{\"prompt_tokens\":-1}}\n\n";
-    let error = read_stream(RawFormat::OpenAiChat, chat, Strictness::Refuse).unwrap_err();
-    assert_eq!((error.event, error.pointer.as_str()), (Some(1), "/usage/prompt_tokens"));
-    assert_eq!(error.to_string().split(':').next(), Some("event 1"));
 }
