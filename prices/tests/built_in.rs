@@ -34,6 +34,12 @@ fn every_row_is_right() {
 }
 
 #[test]
+fn the_built_in_catalogue_is_called_by_its_content() {
+    let read_again = Catalogue::from_forms(&Catalogue::built_in_forms()).unwrap();
+    assert_eq!(Catalogue::built_in().id(), read_again.id());
+}
+
+#[test]
 fn every_seller_is_there() {
     let sellers = Catalogue::built_in().sellers();
     let names: Vec<_> = sellers.iter().map(|seller| seller.name.as_str()).collect();
