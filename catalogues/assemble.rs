@@ -240,7 +240,8 @@ fn over(bound: crate::card::Bound, card: &Card) -> OverForm {
         true => form.input_tokens_from = Some(bound.tokens),
         false => form.input_tokens_above = Some(bound.tokens),
     }
-    for (key, rate) in card {
+    // Fees do not depend on how long the input is.
+    for (key, rate) in card.iter().filter(|(key, _)| key.is_of_tokens()) {
         if let Some(place) = form.rate_mut(key.name()) {
             *place = Some(rate.to_string());
         }

@@ -9,12 +9,14 @@ type Arrows = (&'static str, &'static [&'static str], &'static [&'static str]);
 const ARROWS: &[Arrows] = &[
     ("domain", &[], &[]),
     ("columns", &["domain"], &[]),
+    ("prices", &["domain"], &["usage"]),
     ("books", &["domain", "columns"], &[]),
     ("store", &["domain"], &["tests/support"]),
     ("net", &["domain"], &[]),
     ("vault", &["domain", "store", "net"], &["tests/support"]),
     ("connectors", &["domain", "net"], &["sandbox"]),
     ("parsers", &["domain"], &[]),
+    ("usage", &["domain"], &[]),
     ("identity", &["domain", "store", "vault", "net"], &["tests/support"]),
     ("sandbox", &["domain"], &[]),
     (
@@ -34,13 +36,16 @@ const ARROWS: &[Arrows] = &[
     ),
     (
         "api",
-        &["domain", "books", "columns", "store", "vault", "identity"],
+        &["domain", "usage", "prices", "books", "columns", "store", "vault", "identity"],
         &["sandbox", "tests/support"],
     ),
     (
         ".",
         &[
             "domain",
+            "usage",
+            "prices",
+            "catalogues",
             "columns",
             "books",
             "store",
