@@ -9,8 +9,8 @@ use crate::assemble::{self, Kept, Reading};
 use crate::card::SellerQuotes;
 use crate::guards::Refused;
 use crate::join::Sources;
-use crate::merge::Voice;
-use crate::sellers::SELLERS;
+use crate::merge::{Voice, Witnesses};
+use crate::sellers::{SELLERS, Seller};
 use crate::{Catalogue, ImportError, Source, bedrock, genai_prices, litellm, metergraph, time};
 
 /// What an import would do. Nothing is done yet.
@@ -77,14 +77,24 @@ fn fresh(sources: &[Source]) -> Result<Proposal, ImportError> {
     if let Some(bedrock) = litellm.get_mut("bedrock") {
         bedrock::correct_bare_ids(bedrock);
     }
-    for seller in SELLERS {
-        let mut take = |quotes: &mut Quotes| quotes.remove(seller.name).unwrap_or_default();
-        let of_seller = Sources {
-            genai: take(&mut genai),
-            litellm: take(&mut litellm),
-            meter: take(&mut meter),
-        };
-        let assembled = assemble::seller(seller, &of_seller, &reading);
+    let by_seller: Vec<(&Seller, Sources)> = SELLERS
+        .iter()
+        .map(|seller| {
+            let take = |quotes: &mut Quotes| quotes.remove(seller.name).unwrap_or_default();
+            let (genai, litellm) = (take(&mut genai), take(&mut litellm));
+            (seller, Sources { genai, litellm, meter: take(&mut meter) })
+        })
+        .collect();
+    // Twice: what two catalogues say of a model at one seller vouches for one at another.
+    let mut witnesses = BTreeMap::new();
+    for (seller, sources) in &by_seller {
+        let assembled = assemble::seller(seller, sources, &reading, &BTreeMap::new());
+        for (model, odd) in assembled.witnesses {
+            witnesses.entry(model).or_insert_with(Witnesses::new).extend(odd);
+        }
+    }
+    for (seller, sources) in &by_seller {
+        let assembled = assemble::seller(seller, sources, &reading, &witnesses);
         if !assembled.form.model.is_empty() {
             proposal.sellers.insert(seller.name.to_owned(), assembled.form);
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::card::{Card, Cards, Row, Span, When};
 use crate::join::Group;
-use crate::merge::{self, Labels, Merged, Part, Voice};
+use crate::merge::{self, Court, Merged, Part, Voice};
 use crate::peak_hours;
 
 /// A merged card for a stretch of time.
@@ -29,8 +29,8 @@ pub(crate) struct Stretches {
 }
 
 /// Makes the stretches of a group. `now` is the instant of which undated sources speak.
-pub(crate) fn stretches(group: &Group, labels: &Labels, now: Timestamp) -> Stretches {
-    let maker = Maker { group, labels, now };
+pub(crate) fn stretches(group: &Group, court: &Court<'_>, now: Timestamp) -> Stretches {
+    let maker = Maker { group, court, now };
     let list = maker.list();
     let present = present(&list, now);
     let mut conditions: BTreeSet<&When> = BTreeSet::new();
@@ -43,7 +43,7 @@ pub(crate) fn stretches(group: &Group, labels: &Labels, now: Timestamp) -> Stret
         lanes.push((when.clone(), lane));
     }
     let list = list.into_iter().map(|listed| listed.stretch).collect();
-    lanes.insert(0, (When::List, peak_hours::by_the_hour(group, list, labels, now)));
+    lanes.insert(0, (When::List, peak_hours::by_the_hour(group, list, court, now)));
     Stretches { lanes, present }
 }
 
@@ -56,7 +56,7 @@ struct Listed {
 
 struct Maker<'a> {
     group: &'a Group,
-    labels: &'a Labels,
+    court: &'a Court<'a>,
     now: Timestamp,
 }
 
@@ -85,7 +85,7 @@ impl Maker<'_> {
 
     fn stretch(&self, row: &Row, genai: bool) -> Stretch {
         let parts = self.parts(&When::List, row.span, genai.then_some(row));
-        let merged = merge::merge(&parts, None, self.labels);
+        let merged = merge::merge(&parts, None, self.court);
         Stretch { span: row.span, free: row.free, merged, rule: self.rule(), ..Stretch::default() }
     }
 
@@ -98,11 +98,12 @@ impl Maker<'_> {
         let other = *when != When::List;
         let mut parts = Vec::new();
         if let (Some(row), Some(quote)) = (genai, &self.group.genai) {
+            let cards = if other { &row.cards } else { quote.full_price(row) };
             let at = span.instant_near(self.now);
             let list = quote.list_at(at).map(|row| &row.cards).filter(|_| other);
             parts.push(Part {
                 voice: Voice::Genai,
-                cards: &row.cards,
+                cards,
                 inherited: Some(&row.inherited),
                 list,
                 dated: row.dated && !other,
@@ -154,7 +155,7 @@ impl Maker<'_> {
             let parts = self.parts(&When::List, span, None);
             let parts: Vec<Part<'_>> =
                 parts.into_iter().filter(|part| part.voice == Voice::Metergraph).collect();
-            let merged = merge::merge(&parts, None, self.labels);
+            let merged = merge::merge(&parts, None, self.court);
             let stretch = Stretch { span, merged, ..Stretch::default() };
             history.push(Listed { stretch, history: true });
         }
@@ -196,7 +197,7 @@ impl Maker<'_> {
     ) -> Stretch {
         let parts = self.parts(when, span, row);
         let listed = list_cards(list, span.instant_near(self.now));
-        let merged = merge::merge(&parts, listed, self.labels);
+        let merged = merge::merge(&parts, listed, self.court);
         Stretch { span, merged, rule: self.rule(), ..Stretch::default() }
     }
 
@@ -211,7 +212,7 @@ impl Maker<'_> {
                 let parts: Vec<Part<'_>> =
                     meter.into_iter().filter(|part| part.voice == Voice::Metergraph).collect();
                 let cards = list_cards(list, span.instant_near(self.now));
-                let merged = merge::merge(&parts, cards, self.labels);
+                let merged = merge::merge(&parts, cards, self.court);
                 lane.push(Stretch { span, merged, ..Stretch::default() });
             }
         }

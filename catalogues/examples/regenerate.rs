@@ -25,6 +25,10 @@ fn main() {
         let rows: usize = form.model.iter().map(|m| m.price.len()).sum();
         println!("{name}: {} models, {rows} rows, {} aliases", form.model.len(), form.alias.len());
     }
+    let forms: Vec<_> = proposal.sellers.values().cloned().collect();
+    if let Err(problems) = prices::Catalogue::from_forms(&forms) {
+        for problem in problems { println!("{problem}"); }
+    }
     std::fs::write("/tmp/imp/refused.txt", proposal.refused.iter().map(|r| format!("{} {r}\n", r.seller)).collect::<String>()).unwrap();
     std::fs::write("/tmp/imp/kept.txt", proposal.kept.iter().map(|r| format!("{r:?}\n")).collect::<String>()).unwrap();
 }
