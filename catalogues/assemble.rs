@@ -54,8 +54,7 @@ pub(crate) fn seller(
     witnesses: &BTreeMap<String, Witnesses>,
 ) -> Assembled {
     let mut join = join::join(sources, reading.now);
-    let meter = reading.labels.get(&Voice::Metergraph).cloned().unwrap_or_default();
-    let alias = aliases::aliases(sources, &mut join, &meter);
+    let alias = aliases::aliases(sources, &mut join, &reading.labels);
     let mut assembled = Assembled {
         form: SellerForm {
             seller: seller.name.to_owned(),
@@ -67,7 +66,8 @@ pub(crate) fn seller(
     };
     for group in join.groups.iter().filter(|group| !group.names.is_empty()) {
         let of_model = witnesses.get(bare_model(&group.id));
-        let court = Court { labels: reading.labels.clone(), witnesses: of_model };
+        let labels = reading.labels.clone();
+        let court = Court { seller: seller.name, labels, witnesses: of_model };
         let mut assembler = Assembler { seller, group, reading, assembled: &mut assembled };
         let model = assembler.model(&court);
         assembled.form.model.extend(model);
@@ -190,10 +190,11 @@ impl Assembler<'_> {
         let read = voices.iter().filter_map(|voice| self.reading.read_on.get(voice)).max();
         row.read = read.map(ToString::to_string);
         // LiteLLM's and metergraph's links are the model's, genai-prices' is the seller's.
-        let links = [Voice::LiteLlm, Voice::Metergraph, Voice::Genai].into_iter().filter_map(|voice| {
-            let quote = quotes.iter().find(|(own, _)| *own == voice)?.1.as_ref()?;
-            quote.link.clone().filter(|_| voices.contains(&voice))
-        });
+        let links =
+            [Voice::LiteLlm, Voice::Metergraph, Voice::Genai].into_iter().filter_map(|voice| {
+                let quote = quotes.iter().find(|(own, _)| *own == voice)?.1.as_ref()?;
+                quote.link.clone().filter(|_| voices.contains(&voice))
+            });
         row.link = links.into_iter().next();
         row.confidence = Some(self.confidence(stretch).to_owned());
         match &stretch.rule {

@@ -73,6 +73,11 @@ impl Rate {
         (product % fixed::ONE == 0).then_some(Self(product / fixed::ONE))
     }
 
+    /// This rate times 1.1, if that is exact.
+    pub(crate) fn a_tenth_more(self) -> Option<Self> {
+        self.times(Self(fixed::ONE + fixed::ONE / 10))
+    }
+
     /// Whether this rate lies between `base` times `low` tenths and `base` times `high` tenths.
     pub(crate) fn within_tenths(self, base: Self, low: i128, high: i128) -> bool {
         let own = self.0.saturating_mul(10);

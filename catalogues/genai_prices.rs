@@ -246,8 +246,9 @@ impl Reader<'_> {
         let raw = self.model.prices.get();
         let read = match raw.starts_with('[') {
             true => serde_json::from_str(raw),
-            false => serde_json::from_str(raw)
-                .map(|prices| vec![WireTable { constraint: None, prices }]),
+            false => {
+                serde_json::from_str(raw).map(|prices| vec![WireTable { constraint: None, prices }])
+            }
         };
         read.map_err(|error| ImportError::malformed(self.source, &error))
     }
@@ -276,7 +277,8 @@ impl Reader<'_> {
                 }
             }
         }
-        let bounds: BTreeSet<Bound> = tiers.values().flat_map(|steps| steps.keys()).copied().collect();
+        let bounds: BTreeSet<Bound> =
+            tiers.values().flat_map(|steps| steps.keys()).copied().collect();
         let card_at = |bound: Bound| {
             let mut card = base.clone();
             for (key, steps) in &tiers {

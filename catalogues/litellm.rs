@@ -27,7 +27,7 @@ pub(crate) fn read(
     for (key, fields) in &rows {
         let provider = text(fields, "litellm_provider").unwrap_or_default();
         let Some(seller) = sellers::of_litellm(&provider) else { continue };
-        let Some(name) = seller.litellm_name(key) else { continue };
+        let name = seller.litellm_name(key);
         let mut reader = Reader::new(source, seller, key, fields);
         let quote = reader.quote(name.to_owned());
         refused.append(&mut reader.refused);
@@ -231,8 +231,7 @@ impl<'a> Reader<'a> {
             .lanes
             .get(&When::List)
             .is_some_and(|cards| cards.base.keys().any(|key| key.is_of_tokens()));
-        let by_picture =
-            self.lanes.values().any(|cards| cards.base.contains_key(&Key::PerImage));
+        let by_picture = self.lanes.values().any(|cards| cards.base.contains_key(&Key::PerImage));
         let listening = self.mode == "embedding" || self.mode == "video_generation";
         if by_token {
             for cards in self.lanes.values_mut() {

@@ -65,6 +65,7 @@ pub(crate) type Witnesses = BTreeMap<String, (Rate, Rate)>;
 /// What every vote needs to know besides the figures.
 #[derive(Debug, Default)]
 pub(crate) struct Court<'a> {
+    pub(crate) seller: &'a str,
     pub(crate) labels: Labels,
     pub(crate) witnesses: Option<&'a Witnesses>,
 }
@@ -75,7 +76,7 @@ impl Court<'_> {
         witness.is_some_and(|(odd, of)| rate.is_to(base, *odd, *of))
     }
 
-    fn label(&self, voice: Voice) -> String {
+    pub(crate) fn label(&self, voice: Voice) -> String {
         self.labels.get(&voice).cloned().unwrap_or_default()
     }
 }
@@ -102,9 +103,8 @@ pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, court: &Court<'_>)
                 None => list.and_then(|list| list.base.get(&key)),
                 Some(_) => merged.cards.base.get(&key),
             };
-            let odd = base.filter(|base| {
-                key.is_of_tokens() && !guards::believable_tier(rate, **base)
-            });
+            let odd =
+                base.filter(|base| key.is_of_tokens() && !guards::believable_tier(rate, **base));
             if let Some(base) = odd.copied() {
                 let vouched = court.vouches(&what, rate, base);
                 let reason = |who: &str| format!("outside 0.2 to 4 times {base}, and {who}");
@@ -113,8 +113,7 @@ pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, court: &Court<'_>)
                         // That there is a card is true, and a call over the bound is not cheap.
                         merged.cards.over.entry(bound).or_default();
                     }
-                    let left = (what, rate, reason("nobody else says so"), winner);
-                    merged.left_out.push(left);
+                    merged.left_out.push((what, rate, reason("nobody else says so"), winner));
                     continue;
                 }
                 let who = if backers < 2 { "so it is elsewhere" } else { "two catalogues say so" };
@@ -141,6 +140,27 @@ pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, court: &Court<'_>)
     merged
 }
 
+impl Merged {
+    /// Whether every differing figure is one of a price that a tenth, more or less, makes ours.
+    pub(crate) fn differs_by_a_tenth(&self, theirs_is_more: bool) -> bool {
+        let rates: BTreeMap<String, Rate> = std::iter::once((None, &self.cards.base))
+            .chain(self.cards.over.iter().map(|(bound, card)| (Some(*bound), card)))
+            .flat_map(|(at, card)| card.iter().map(move |(key, rate)| (label(*key, at), *rate)))
+            .collect();
+        !self.disputes.is_empty()
+            && self.disputes.iter().all(|dispute| {
+                let theirs = dispute.figure.as_deref().map(|figure| Rate::read(figure, 0));
+                match (rates.get(&dispute.rate), theirs) {
+                    (Some(ours), Some(Ok(theirs))) if theirs_is_more => {
+                        ours.a_tenth_more() == Some(theirs)
+                    }
+                    (Some(ours), Some(Ok(theirs))) => theirs.a_tenth_more() == Some(*ours),
+                    _ => false,
+                }
+            })
+    }
+}
+
 /// A rate's key as disputes and refusals name it.
 pub(crate) fn label(key: Key, at: Option<Bound>) -> String {
     match at {
@@ -165,7 +185,10 @@ impl Ballot {
             match card.and_then(|card| card.get(&key)) {
                 Some(rate) => figures.push((part.voice, *rate)),
                 // Metergraph's silence on a tier is no word; and so is that of a tier's card.
-                None if card.is_none() && part.voice != Voice::Metergraph && part.list.is_none() => {
+                None if card.is_none()
+                    && part.voice != Voice::Metergraph
+                    && part.list.is_none() =>
+                {
                     flat.extend(part.cards.base.get(&key).map(|rate| (part.voice, *rate)));
                 }
                 None => {}
@@ -195,13 +218,7 @@ impl Ballot {
         self.figures.iter().filter(move |(_, own)| *own == rate).map(|(voice, _)| *voice)
     }
 
-    fn disputes(
-        &self,
-        rate: Rate,
-        what: &str,
-        court: &Court<'_>,
-        disputes: &mut Vec<DisputeForm>,
-    ) {
+    fn disputes(&self, rate: Rate, what: &str, court: &Court<'_>, disputes: &mut Vec<DisputeForm>) {
         let others = self.figures.iter().chain(&self.flat).filter(|(_, own)| *own != rate);
         disputes.extend(others.map(|(voice, own)| DisputeForm {
             rate: what.to_owned(),
@@ -265,7 +282,7 @@ mod tests {
             (Voice::LiteLlm, "litellm".to_owned()),
             (Voice::Metergraph, "metergraph".to_owned()),
         ]);
-        Court { labels, witnesses: None }
+        Court { seller: "openai", labels, witnesses: None }
     }
 
     /// Genai's, LiteLLM's and metergraph's cards; the winner's; who is disputed.

@@ -11,8 +11,17 @@ use crate::{ImportError, Source, time};
 
 /// Routing prefixes of its aliases, of which any number is removed.
 const PREFIXES: &[&str] = &[
-    "models/", "openai/", "anthropic/", "google/", "mistral/", "deepseek/", "xai/", "perplexity/",
-    "moonshotai/", "bedrock/", "fireworks:",
+    "models/",
+    "openai/",
+    "anthropic/",
+    "google/",
+    "mistral/",
+    "deepseek/",
+    "xai/",
+    "perplexity/",
+    "moonshotai/",
+    "bedrock/",
+    "fireworks:",
 ];
 
 const LIST: &[(&str, Key)] = &[
@@ -103,9 +112,11 @@ impl Reader<'_> {
             if alias.text("channel") != Some(channel) {
                 continue;
             }
-            let name = PREFIXES.iter().cycle().take(PREFIXES.len() * 3).fold(name, |name, prefix| {
-                name.strip_prefix(prefix).unwrap_or(name)
-            });
+            let name = PREFIXES
+                .iter()
+                .cycle()
+                .take(PREFIXES.len() * 3)
+                .fold(name, |name, prefix| name.strip_prefix(prefix).unwrap_or(name));
             if !self.is_name_here(name) {
                 continue;
             }
@@ -143,12 +154,7 @@ impl Reader<'_> {
         }
     }
 
-    fn quote(
-        &mut self,
-        rows: &[&Node],
-        names: BTreeSet<String>,
-        aliases: &[DatedName],
-    ) -> Quote {
+    fn quote(&mut self, rows: &[&Node], names: BTreeSet<String>, aliases: &[DatedName]) -> Quote {
         let canonical = self.model.text("canonical_id").unwrap_or_default();
         let model = canonical.rsplit('/').next().unwrap_or_default();
         let shortest = |names: &mut dyn Iterator<Item = &String>| {

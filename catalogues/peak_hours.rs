@@ -72,6 +72,8 @@ pub(crate) fn by_the_hour(
     parts.extend(known.map(|cards| part(Voice::Genai, cards)));
     parts.extend(meter.map(|row| part(Voice::Metergraph, &row.cards)));
     stretches.push(ruled(span, &parts));
+    // Rows of one condition and of the same hours stand together.
+    stretches.sort_by_key(|stretch| !stretch.hours.is_empty());
     stretches
 }
 
@@ -92,9 +94,8 @@ fn before_the_clock(group: &Group, court: &Court<'_>, is_older: bool) -> Vec<Str
 fn exact(group: &Group, day: Timestamp) -> Option<Timestamp> {
     let rows = group.meter.as_ref().and_then(|quote| quote.lanes.get(&When::List));
     let instants = rows.into_iter().flatten().filter_map(|row| row.span.from);
-    let same_day = |at: &Timestamp| {
-        *at >= day && at.duration_since(day) < SignedDuration::from_hours(24)
-    };
+    let same_day =
+        |at: &Timestamp| *at >= day && at.duration_since(day) < SignedDuration::from_hours(24);
     Some(instants.into_iter().find(same_day).unwrap_or(day))
 }
 

@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::bedrock;
 use crate::card::{Card, Cards, Row, Span, When};
 use crate::join::Group;
 use crate::merge::{self, Court, Merged, Part, Voice};
 use crate::peak_hours;
+
+const VERTEX_RULE: &str = "this is the price of the global endpoint; those of a named region cost \
+    a tenth more: https://github.com/BerriAI/litellm/issues/34393";
 
 /// A merged card for a stretch of time.
 #[derive(Debug, Clone, Default)]
@@ -85,12 +89,33 @@ impl Maker<'_> {
 
     fn stretch(&self, row: &Row, genai: bool) -> Stretch {
         let parts = self.parts(&When::List, row.span, genai.then_some(row));
-        let merged = merge::merge(&parts, None, self.court);
-        Stretch { span: row.span, free: row.free, merged, rule: self.rule(), ..Stretch::default() }
+        let (merged, rule) = self.judged(parts, None);
+        Stretch { span: row.span, free: row.free, merged, rule, ..Stretch::default() }
     }
 
-    fn rule(&self) -> Option<String> {
-        self.group.litellm.as_ref().and_then(|quote| quote.rule.clone())
+    /// The merged card, and the rule that decided. Who is wrong by a rule is not heard at all:
+    /// what he alone says would be of the wrong place too.
+    fn judged(&self, parts: Vec<Part<'_>>, list: Option<&Cards>) -> (Merged, Option<String>) {
+        let merged = merge::merge(&parts, list, self.court);
+        let Some(rule) = self.rule(&merged) else { return (merged, None) };
+        let wrong = |part: &Part<'_>| {
+            let label = self.court.label(part.voice);
+            merged.disputes.iter().any(|dispute| dispute.source == label)
+        };
+        let right: Vec<Part<'_>> = parts.into_iter().filter(|part| !wrong(part)).collect();
+        (merge::merge(&right, list, self.court), Some(rule))
+    }
+
+    /// The rule that decides where the sources differ, if one does.
+    fn rule(&self, merged: &Merged) -> Option<String> {
+        let corrected = self.group.litellm.as_ref().and_then(|quote| quote.rule.clone());
+        let bare_claude = self.group.names.iter().any(|name| name.starts_with("anthropic.claude-"));
+        let rule = match self.court.seller {
+            "bedrock" if bare_claude && merged.differs_by_a_tenth(false) => bedrock::REGIONAL_RULE,
+            "vertex" if merged.differs_by_a_tenth(true) => VERTEX_RULE,
+            _ => return corrected,
+        };
+        corrected.or_else(|| Some(rule.to_owned()))
     }
 
     /// What each source says about a condition for a span.
@@ -110,7 +135,8 @@ impl Maker<'_> {
                 cites_seller: quote.cites_seller,
             });
         }
-        let undated = [(Voice::LiteLlm, &self.group.litellm), (Voice::Metergraph, &self.group.meter)];
+        let undated =
+            [(Voice::LiteLlm, &self.group.litellm), (Voice::Metergraph, &self.group.meter)];
         for (voice, quote) in undated {
             let Some(quote) = quote else { continue };
             let at = match voice {
@@ -155,7 +181,13 @@ impl Maker<'_> {
             let parts = self.parts(&When::List, span, None);
             let parts: Vec<Part<'_>> =
                 parts.into_iter().filter(|part| part.voice == Voice::Metergraph).collect();
-            let merged = merge::merge(&parts, None, self.court);
+            let mut merged = merge::merge(&parts, None, self.court);
+            // Metergraph knows tokens only. The fees of an undated row were the same then.
+            let fees = first.stretch.merged.cards.base.iter().filter(|(k, _)| !k.is_of_tokens());
+            for (key, rate) in fees {
+                merged.cards.base.entry(*key).or_insert(*rate);
+                merged.voices.extend(&first.stretch.merged.voices);
+            }
             let stretch = Stretch { span, merged, ..Stretch::default() };
             history.push(Listed { stretch, history: true });
         }
@@ -178,7 +210,8 @@ impl Maker<'_> {
         if litellm.is_some() && !covered(self.now) {
             lane.push(self.lane_stretch(when, present, None, list));
         }
-        if lane.is_empty() || list.iter().any(|listed| listed.history) {
+        let ruled = list.iter().any(|listed| listed.stretch.rule.is_some());
+        if !ruled && (lane.is_empty() || list.iter().any(|listed| listed.history)) {
             self.add_meter_lane(when, list, &mut lane);
         }
         lane.sort_by_key(|stretch| stretch.span.from);
@@ -188,17 +221,11 @@ impl Maker<'_> {
         lane
     }
 
-    fn lane_stretch(
-        &self,
-        when: &When,
-        span: Span,
-        row: Option<&Row>,
-        list: &[Listed],
-    ) -> Stretch {
+    fn lane_stretch(&self, when: &When, span: Span, row: Option<&Row>, list: &[Listed]) -> Stretch {
         let parts = self.parts(when, span, row);
         let listed = list_cards(list, span.instant_near(self.now));
-        let merged = merge::merge(&parts, listed, self.court);
-        Stretch { span, merged, rule: self.rule(), ..Stretch::default() }
+        let (merged, rule) = self.judged(parts, listed);
+        Stretch { span, merged, rule, ..Stretch::default() }
     }
 
     /// What only metergraph knows: for the past that is its own, or where nobody else speaks.

@@ -63,6 +63,12 @@ pub enum ImportError {
         /// Byte offset.
         at: usize,
     },
+    /// What the sources give does not make a catalogue.
+    #[error("the result would be no catalogue: {problems}")]
+    Invalid {
+        /// Every problem, with its seller and model.
+        problems: String,
+    },
     /// Two sources of one catalogue.
     #[error("`{catalogue}` is given twice")]
     Twice {
@@ -161,8 +167,7 @@ mod tests {
     fn packed_and_plain_bytes_are_read_and_bombs_are_not() {
         use std::io::Write as _;
         let pack = |plain: &[u8]| {
-            let mut out =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
             out.write_all(plain).unwrap();
             out.finish().unwrap()
         };

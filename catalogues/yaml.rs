@@ -33,7 +33,9 @@ impl Node {
     fn of(yaml: &Yaml<'_>) -> Result<Self, String> {
         match yaml {
             Yaml::Representation(text, ..) => Ok(Self::Text(text.to_string())),
-            Yaml::Sequence(items) => Ok(Self::List(items.iter().map(Self::of).collect::<Result<_, _>>()?)),
+            Yaml::Sequence(items) => {
+                Ok(Self::List(items.iter().map(Self::of).collect::<Result<_, _>>()?))
+            }
             Yaml::Mapping(entries) => {
                 let mut map = BTreeMap::new();
                 let mut merged = Vec::new();
