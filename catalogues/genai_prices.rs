@@ -229,7 +229,7 @@ impl Reader<'_> {
             list.push(Row { span, cards, free, dated: table.from.is_some(), ..Row::default() });
         }
         let timed = wire.iter().rfind(|table| table.is_timed());
-        quote.peak = timed.map(|table| self.cards(&table.prices).base);
+        quote.peak = timed.map(|table| self.cards(&table.prices));
         let nothing = list.iter().all(|row| row.cards.is_empty() && !row.free);
         if nothing && quote.extras.not_computable.is_empty() {
             self.refuse("the row", "", "it gives no rate and does not call the model free");
