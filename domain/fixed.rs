@@ -84,6 +84,30 @@ pub fn parse_rounded(text: &str) -> Result<Rounded, AmountError> {
     Ok(Rounded { value: parsed.value, residue: parsed.residue })
 }
 
+/// Divides and rounds half-even: the one place where a computed amount is rounded.
+///
+/// ```
+/// use domain::fixed::divide_half_even;
+/// assert_eq!(divide_half_even(5, 2), 2);
+/// assert_eq!(divide_half_even(7, 2), 4);
+/// assert_eq!(divide_half_even(-5, 2), -2);
+/// ```
+///
+/// # Panics
+/// Where `divisor` is not positive.
+#[must_use]
+#[expect(clippy::arithmetic_side_effects, reason = "the divisor is positive, so nothing overflows")]
+pub const fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
+    assert!(divisor > 0, "a divisor is positive");
+    let quotient = dividend.div_euclid(divisor);
+    let rest = dividend.rem_euclid(divisor);
+    let other = divisor - rest;
+    match rest > other || (rest == other && quotient % 2 != 0) {
+        true => quotient + 1,
+        false => quotient,
+    }
+}
+
 /// Writes a fixed-point integer as plain decimal text: no exponent, no trailing zeros after the
 /// point.
 pub fn write_decimal(value: i128, out: &mut impl fmt::Write) -> fmt::Result {

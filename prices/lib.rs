@@ -1,4 +1,24 @@
 #![doc = include_str!("README.md")]
 #![warn(missing_docs)]
 
+mod catalogue;
+mod choice;
+mod estimate;
 pub mod form;
+mod hours;
+mod lines;
+mod names;
+mod own;
+mod position;
+mod rate;
+mod read;
+mod row;
+
+pub use catalogue::{Alias, Catalogue, CatalogueProblem, Seller};
+pub use estimate::{Call, Estimate, EstimateError, Line, Missing, Note, Status, Used};
+pub use hours::Hours;
+pub use names::Resolved;
+pub use own::{FileProblem, OwnPrices};
+pub use rate::{Factor, Rate, RateKey};
+pub use read::{Origin, Problem, read_model};
+pub use row::{Card, Confidence, Dispute, LongContext, Model, Provenance, Row, When};

@@ -9,6 +9,7 @@ type Arrows = (&'static str, &'static [&'static str], &'static [&'static str]);
 const ARROWS: &[Arrows] = &[
     ("domain", &[], &[]),
     ("columns", &["domain"], &[]),
+    ("prices", &["domain"], &["usage"]),
     ("books", &["domain", "columns"], &[]),
     ("store", &["domain"], &["tests/support"]),
     ("net", &["domain"], &[]),
@@ -34,13 +35,16 @@ const ARROWS: &[Arrows] = &[
     ),
     (
         "api",
-        &["domain", "books", "columns", "store", "vault", "identity"],
+        &["domain", "usage", "prices", "books", "columns", "store", "vault", "identity"],
         &["sandbox", "tests/support"],
     ),
     (
         ".",
         &[
             "domain",
+            "usage",
+            "prices",
+            "catalogues",
             "columns",
             "books",
             "store",
