@@ -1,6 +1,9 @@
 //! The catalogue: every seller's models, found by exact name.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
@@ -9,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Model, Origin, Problem,
     form::{AliasForm, SellerForm},
+    position::{FileProblem, line_of},
     read::{instant, read_model},
 };
 
@@ -160,10 +164,18 @@ impl Catalogue {
     /// Where the built-in catalogue is wrong, which its tests prevent.
     #[must_use]
     pub fn built_in() -> &'static Catalogue {
-        static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
-            Catalogue::read_json(BUILT_IN).expect("the tests have read the built-in catalogue")
-        });
+        static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::read_built_in);
         &CATALOGUE
+    }
+
+    /// Reads the catalogue that is built in; [`Catalogue::built_in`] does so once.
+    ///
+    /// # Panics
+    /// Where the built-in catalogue is wrong, which its tests prevent.
+    #[must_use]
+    pub fn read_built_in() -> Catalogue {
+        let forms = Catalogue::built_in_forms();
+        Catalogue::from_forms(&forms).expect("the tests have read the built-in catalogue")
     }
 
     /// The sellers' forms that are built in.
@@ -175,16 +187,32 @@ impl Catalogue {
         serde_json::from_str(BUILT_IN).expect("the build script has written the catalogue")
     }
 
-    /// Reads a catalogue from the compact JSON that the build script makes.
+    /// Reads a catalogue from TOML files, one for each seller, by their names.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
-    pub fn read_json(json: &str) -> Result<Catalogue, String> {
-        let forms: Vec<SellerForm> =
-            serde_json::from_str(json).map_err(|error| error.to_string())?;
-        Catalogue::from_forms(&forms).map_err(|problems| {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        })
+    /// Every problem, with its file and line.
+    pub fn from_toml(files: &BTreeMap<String, String>) -> Result<Catalogue, Vec<FileProblem>> {
+        let mut problems = vec![];
+        let mut forms = vec![];
+        for (file, text) in files {
+            let read: Result<SellerForm, _> = toml::from_str(text);
+            match read {
+                Ok(form) => {
+                    let found = Seller::read(&form, Origin::Catalogue).err().unwrap_or_default();
+                    problems.extend(found.into_iter().map(|problem| FileProblem {
+                        file: file.clone(),
+                        line: line_of(text, &problem.pointer),
+                        detail: problem.detail,
+                    }));
+                    forms.push(form);
+                }
+                Err(error) => problems.push(FileProblem::of_toml(file, text, &error)),
+            }
+        }
+        match problems.is_empty() {
+            true => Catalogue::from_forms(&forms).map_err(|_| problems),
+            false => Err(problems),
+        }
     }
 
     /// Makes a catalogue of sellers' forms.

@@ -286,6 +286,14 @@ fn total(lines: &[Line<'_>], currency: Currency) -> Option<Money> {
 }
 
 impl Estimate<'_> {
+    /// How much more than ours a cost is that the seller states; `None` where ours is not whole or
+    /// in another currency. A stated cost is what counts; ours stands beside it.
+    #[must_use]
+    pub fn difference(&self, stated: Money) -> Option<Money> {
+        let whole = self.cost.filter(|_| self.status == Status::Priced)?;
+        stated.checked_sub(whole)
+    }
+
     fn unpriced(missing: Vec<Missing>, notes: Vec<Note>) -> Estimate<'static> {
         Estimate { status: Status::Unpriced, cost: None, lines: vec![], missing, notes, used: None }
     }

@@ -76,9 +76,13 @@ impl<'c, 'a> Lines<'c, 'a> {
             return Ok(());
         }
         self.price_counters()?;
-        self.price_input()?;
-        self.price_output()?;
         self.price_custom()?;
+        // The tokens of a model that is sold by something else are not what it is billed by.
+        let is_sold_otherwise = !self.has_token_rates() && !self.lines.is_empty();
+        if !is_sold_otherwise {
+            self.price_input()?;
+            self.price_output()?;
+        }
         self.check_long_context();
         if self.lines.is_empty() && self.missing.is_empty() && !self.says_anything() {
             self.missing.push(Missing::Usage);
@@ -120,7 +124,7 @@ impl<'c, 'a> Lines<'c, 'a> {
             false => cached = cached.saturating_add(parts.cached_image),
         }
         let has_write_rate = self.has(RateKey::CacheWrite5m);
-        self.token_part(RateKey::Input, text)?;
+        self.part(RateKey::Input, text, &Without::Nothing)?;
         self.part(RateKey::CacheRead, cached, &Without::AsInput)?;
         self.part(RateKey::CacheWrite5m, parts.written_5m, &Without::AsInput)?;
         let hour = match has_write_rate {
@@ -144,25 +148,10 @@ impl<'c, 'a> Lines<'c, 'a> {
             true => self.usage.output_reasoning_tokens.unwrap_or(0).min(rest),
             false => 0,
         };
-        self.token_part(RateKey::Output, rest.saturating_sub(reasoning))?;
+        self.part(RateKey::Output, rest.saturating_sub(reasoning), &Without::Nothing)?;
         self.part(RateKey::OutputReasoning, reasoning, &Without::By(RateKey::Output))?;
         self.part(RateKey::OutputAudio, audio, &Without::Missing(RateKey::Output))?;
         self.part(RateKey::OutputImage, image, &Without::Missing(RateKey::Output))
-    }
-
-    /// Plain tokens. A model that is sold by something else has no rate for them.
-    fn token_part(&mut self, key: RateKey, count: u64) -> Result<(), EstimateError> {
-        if !self.has(key) && !self.lines.is_empty() {
-            let counts_otherwise = self.lines.iter().any(|line| {
-                [Unit::AUDIO_SECONDS, Unit::IMAGES, Unit::PAGES, Unit::INPUT_CHARACTERS]
-                    .contains(&line.unit)
-                    || line.unit == Unit::REQUESTS && !self.has_token_rates()
-            });
-            if counts_otherwise {
-                return Ok(());
-            }
-        }
-        self.part(key, count, &Without::Nothing)
     }
 
     /// Everything that is not tokens.
@@ -238,7 +227,7 @@ impl<'c, 'a> Lines<'c, 'a> {
     }
 
     fn has_token_rates(&self) -> bool {
-        self.has(RateKey::Input) || self.has(RateKey::Output) || self.has(RateKey::OutputImage)
+        RateKey::ALL.into_iter().any(|key| key.is_of_tokens() && self.has(key))
     }
 
     /// One disjoint part of a call.

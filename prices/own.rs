@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::{
     Model, Origin, Problem, Row, When,
     form::{ModelForm, SellerForm},
-    position::line_of,
+    position::{FileProblem, line_of},
     read::read_model,
 };
 
@@ -35,16 +35,6 @@ struct OwnService {
 #[serde(deny_unknown_fields, default)]
 struct OwnFile {
     seller: Vec<SellerForm>,
-}
-
-/// Something wrong in an operator's file of own prices.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {detail}")]
-pub struct FileProblem {
-    /// Line, from one.
-    pub line: usize,
-    /// What is wrong, and what would be right.
-    pub detail: String,
 }
 
 impl OwnPrices {
@@ -87,16 +77,14 @@ impl OwnPrices {
     ///
     /// # Errors
     /// Every [`FileProblem`], with its line.
-    pub fn from_toml(text: &str) -> Result<OwnPrices, Vec<FileProblem>> {
-        let file: OwnFile = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            vec![FileProblem { line, detail: error.message().to_owned() }]
-        })?;
+    pub fn from_toml(name: &str, text: &str) -> Result<OwnPrices, Vec<FileProblem>> {
+        let file: OwnFile =
+            toml::from_str(text).map_err(|error| vec![FileProblem::of_toml(name, text, &error)])?;
         let mut own = OwnPrices::new();
         let mut problems = vec![];
         let mut report = |pointer: String, detail: String| {
-            problems.push(FileProblem { line: line_of(text, &pointer), detail });
+            let (file, line) = (name.to_owned(), line_of(text, &pointer));
+            problems.push(FileProblem { file, line, detail });
         };
         for (index, seller) in file.seller.iter().enumerate() {
             let place = format!("/seller/{index}");
@@ -229,10 +217,11 @@ mod tests {
     fn a_file_with_mistakes_is_refused_with_their_lines() {
         let text = "[[seller]]\nseller = \"openai\"\n\n[[seller.model]]\nid = \"gpt-5.4\"\n\n\
                     [[seller.model.price]]\ninput = \"-1\"\noutput = \"15\"\n";
-        let problems = OwnPrices::from_toml(text).unwrap_err();
+        let problems = OwnPrices::from_toml("own.toml", text).unwrap_err();
         let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["line 8: model `gpt-5.4`: `-1` is negative"]);
-        let unknown = OwnPrices::from_toml("[[seller]]\nseller = \"a\"\ncolour = 1\n").unwrap_err();
+        assert_eq!(told, ["own.toml:8: model `gpt-5.4`: `-1` is negative"]);
+        let unknown = OwnPrices::from_toml("own.toml", "[[seller]]\nseller = \"a\"\ncolour = 1\n")
+            .unwrap_err();
         assert_eq!(unknown[0].line, 3);
         assert!(unknown[0].detail.contains("colour"), "{unknown:?}");
     }

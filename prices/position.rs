@@ -2,6 +2,26 @@
 
 use toml::de::{DeTable, DeValue};
 
+/// Something wrong in a file of prices.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {detail}")]
+pub struct FileProblem {
+    /// The file's name.
+    pub file: String,
+    /// Line, from one.
+    pub line: usize,
+    /// What is wrong, and what would be right.
+    pub detail: String,
+}
+
+impl FileProblem {
+    pub(crate) fn of_toml(file: &str, text: &str, error: &toml::de::Error) -> FileProblem {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        FileProblem { file: file.to_owned(), line, detail: error.message().to_owned() }
+    }
+}
+
 /// The line, from one, of the deepest part of `pointer` that is there; 1 for an unreadable text.
 pub(crate) fn line_of(text: &str, pointer: &str) -> usize {
     let Ok(table) = DeTable::parse(text) else { return 1 };
