@@ -130,6 +130,7 @@ impl Usage {
                 self.cache_write_tokens,
             ),
             (input_part, input_kinds, Unit::INPUT_TOKENS, self.input_tokens),
+            (input_part, self.cached_or_of_a_kind(), Unit::INPUT_TOKENS, self.input_tokens),
             (
                 Unit::CACHE_READ_AUDIO_TOKENS,
                 cached_kinds,
@@ -156,6 +157,17 @@ impl Usage {
             }
         }
         Ok(())
+    }
+
+    /// What is read from a cache, or audio, or an image. Where the cached part of a kind is not
+    /// said, it may be all of it.
+    fn cached_or_of_a_kind(&self) -> u128 {
+        let fresh = |all: Option<u64>, cached: Option<u64>| {
+            cached.map_or(0, |cached| sum([all]).saturating_sub(u128::from(cached)))
+        };
+        sum([self.cache_read_tokens])
+            .saturating_add(fresh(self.input_audio_tokens, self.cache_read_audio_tokens))
+            .saturating_add(fresh(self.input_image_tokens, self.cache_read_image_tokens))
     }
 
     fn check_counts(&self) -> Result<(), UsageError> {
@@ -268,6 +280,21 @@ mod tests {
         ] {
             assert_eq!(over.check().unwrap_err().unit(), part);
         }
+    }
+
+    #[test]
+    fn what_is_cached_and_what_is_audio_lie_within_the_input_together() {
+        let usage = Usage {
+            input_tokens: Some(100),
+            cache_read_tokens: Some(60),
+            input_audio_tokens: Some(50),
+            ..Usage::default()
+        };
+        // Ten tokens of the audio may well be cached.
+        assert_eq!(usage.check(), Ok(()));
+        let overlap = |audio| Usage { cache_read_audio_tokens: Some(audio), ..usage.clone() };
+        assert_eq!(overlap(10).check(), Ok(()));
+        assert_eq!(overlap(9).check().unwrap_err().unit(), "input_audio_tokens");
     }
 
     #[test]

@@ -175,7 +175,10 @@ impl Catalogue {
     #[must_use]
     pub fn read_built_in() -> Catalogue {
         let forms = Catalogue::built_in_forms();
-        Catalogue::from_forms(&forms).expect("the tests have read the built-in catalogue")
+        match Catalogue::from_forms(&forms) {
+            Ok(catalogue) => catalogue,
+            Err(problems) => panic!("the built-in catalogue is wrong: {}", problems[0]),
+        }
     }
 
     /// The sellers' forms that are built in.

@@ -1,5 +1,7 @@
 //! Days of the week and times of the day at which a row holds, in the zone of whoever set them.
 
+use std::fmt;
+
 use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
 
 use crate::form::HoursForm;
@@ -12,6 +14,8 @@ pub struct Hours {
     days: [bool; 7],
     /// Seconds of the day, half-open.
     windows: Vec<(u32, u32)>,
+    /// As they were written, for a person.
+    text: String,
 }
 
 const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -30,7 +34,9 @@ impl Hours {
         }
         let windows = form.windows.iter().map(|text| window(text)).collect::<Result<_, _>>()?;
         let days = form.days.as_deref().map_or(Ok([true; 7]), days)?;
-        Ok(Hours { zone, days, windows })
+        let on = form.days.as_deref().map_or(String::new(), |days| format!("{days} "));
+        let text = format!("{on}{} ({})", form.windows.join(", "), form.zone);
+        Ok(Hours { zone, days, windows, text })
     }
 
     /// Whether `at` lies inside.
@@ -43,6 +49,13 @@ impl Hours {
         let second: u32 =
             clock.map(|(count, seconds)| u32::from(count.unsigned_abs()) * seconds).iter().sum();
         self.days[day] && self.windows.iter().any(|(from, until)| (*from..*until).contains(&second))
+    }
+}
+
+/// `Mon-Fri 09:00-12:00, 14:00-18:00 (Asia/Shanghai)`.
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -112,6 +112,23 @@ impl OwnPrices {
         self.services.is_empty()
     }
 
+    /// The services that have own prices.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.services.keys().map(String::as_str)
+    }
+
+    /// The own entries for a model, in the order in which they are looked at: by the name as sent
+    /// or the canonical id, then by pattern.
+    pub fn models(
+        &self,
+        service: &str,
+        name: &str,
+        canonical: Option<&str>,
+    ) -> impl Iterator<Item = &Model> {
+        let own = self.services.get(service);
+        own.into_iter().flat_map(move |own| own.matching(name, canonical).collect::<Vec<_>>())
+    }
+
     /// Whether `service` has own prices.
     #[must_use]
     pub fn has_service(&self, service: &str) -> bool {

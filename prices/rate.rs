@@ -4,7 +4,7 @@
 //! of audio), so that no published price loses a digit. Multipliers are fractions and are applied
 //! together with the rate; each line of a cost is rounded once.
 
-use std::num::NonZeroU32;
+use std::{fmt, num::NonZeroU32};
 
 use domain::{Quantity, Unit, fixed};
 
@@ -193,6 +193,13 @@ impl Factor {
     }
 }
 
+/// Decimal text: `1.1`.
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&ratio_text(self.numerator.saturating_mul(fixed::ONE), self.denominator))
+    }
+}
+
 fn greatest_common_divisor(mut left: i128, mut right: i128) -> i128 {
     while right != 0 {
         (left, right) = (right, left % right);
@@ -316,6 +323,13 @@ mod tests {
         let most = rate("2000", 1_000_000);
         let cost = most.cost(Amount::of_count(domain::usage::COUNT_MAX), factor("1.1"));
         assert_eq!(cost, Some(19_815_838_360_430_182_400_000_000_000));
+    }
+
+    #[test]
+    fn factors_are_written_as_decimals() {
+        assert_eq!(factor("1.1").to_string(), "1.1");
+        assert_eq!(factor("1.1").times(factor("0.85")).to_string(), "0.935");
+        assert_eq!(Factor::ONE.to_string(), "1");
     }
 
     #[test]

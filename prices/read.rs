@@ -52,7 +52,9 @@ pub fn read_model(form: &ModelForm, origin: Origin) -> Result<Model, Vec<Problem
 
 /// An instant as prices give it: RFC 3339, or a date that begins at midnight UTC.
 pub(crate) fn instant(text: &str) -> Option<Timestamp> {
-    let day = || text.parse::<Date>().ok().map(domain::time::day_start);
+    // jiff reads the date out of a longer text too; a date here is a date only.
+    let is_date = text.len() == "2026-01-31".len();
+    let day = || text.parse::<Date>().ok().filter(|_| is_date).map(domain::time::day_start);
     text.parse().ok().or_else(day)
 }
 

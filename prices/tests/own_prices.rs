@@ -158,6 +158,11 @@ fn wrong_rows_are_refused_with_their_place_and_reason() {
             "`2026-13-01` is neither an instant (RFC 3339) nor a date",
         ),
         ("from = \"2026-02-01\"\nuntil = \"2026-02-01\"\ninput = \"1\"", 7, "is not after `from`"),
+        (
+            "from = \"2026-01-31T12:00\"\ninput = \"1\"",
+            6,
+            "`2026-01-31T12:00` is neither an instant (RFC 3339) nor a date",
+        ),
         ("currency = \"QQQ\"\ninput = \"1\"", 6, "`QQQ` is no ISO 4217 code"),
         ("when = { service_tier = \"auto\" }\ninput = \"1\"", 6, "`auto` is no tier with a price"),
         (

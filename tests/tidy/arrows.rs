@@ -16,6 +16,7 @@ const ARROWS: &[Arrows] = &[
     ("vault", &["domain", "store", "net"], &["tests/support"]),
     ("connectors", &["domain", "net"], &["sandbox"]),
     ("parsers", &["domain"], &[]),
+    ("usage", &["domain"], &[]),
     ("identity", &["domain", "store", "vault", "net"], &["tests/support"]),
     ("sandbox", &["domain"], &[]),
     (
