@@ -83,7 +83,9 @@ fn every_model_that_a_source_prices_is_there_by_name() {
 
 /// Whether a figure per token is neither `null` nor zero, and not so small that it is refused.
 fn is_believable(figure: &str) -> bool {
-    figure != "null" && figure.contains(|c: char| ('1'..='9').contains(&c)) && !figure.ends_with("e-10")
+    figure != "null"
+        && figure.contains(|c: char| ('1'..='9').contains(&c))
+        && !figure.ends_with("e-10")
 }
 
 fn names(form: &SellerForm) -> BTreeSet<&str> {
