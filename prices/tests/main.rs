@@ -1,6 +1,8 @@
 //! The pricing rules, each as a test that is named by what it says, properties that hold for every
 //! call, and worked cases.
 
+mod built_in;
+mod cases;
 mod own_prices;
 mod properties;
 mod rules_charges;

@@ -122,6 +122,25 @@ fn cache_writes_are_found_under_all_their_names() {
 }
 
 #[test]
+fn cache_writes_hold_those_of_every_life() {
+    let of = |all: &str, long: u64| {
+        format!(
+            r#"{{"prompt_tokens":90,"completion_tokens":5,"prompt_tokens_details":{{
+                "cache_write_tokens":{all},"cache_write_tokens_details":{{"ttl_30m_tokens":8,
+                "ttl_12h_tokens":{long}}}}}}}"#
+        )
+    };
+    for all in ["13", "null"] {
+        let reading = refuse(RawFormat::OpenAiChat, &of(all, 5));
+        assert_eq!(reading.usage.cache_write_tokens, Some(13));
+        assert!(reading.is_flagged(FlagKind::LowerBound));
+    }
+    assert!(!refuse(RawFormat::OpenAiChat, &of("8", 0)).is_flagged(FlagKind::LowerBound));
+    refused(RawFormat::OpenAiChat, &of("10", 5));
+    assert_eq!(flag(RawFormat::OpenAiChat, &of("10", 5)).usage.cache_write_tokens, Some(13));
+}
+
+#[test]
 fn names_for_one_figure_that_differ_contradict_each_other() {
     let block = r#"{"prompt_tokens":90,"completion_tokens":5,"prompt_cache_hit_tokens":30,
         "prompt_tokens_details":{"cached_tokens":20}}"#;
@@ -153,6 +172,11 @@ fn one_hour_writes_are_told_apart_where_both_halves_are_said_and_only_there() {
     ] {
         assert_eq!(of(half), (Some(100), None, true), "{half}");
     }
+    let less = r#"{"input_tokens":1,"output_tokens":1,"cache_creation_input_tokens":100,
+        "cache_creation":{"ephemeral_5m_input_tokens":30,"ephemeral_1h_input_tokens":60}}"#;
+    refused(RawFormat::AnthropicMessages, less);
+    let usage = flag(RawFormat::AnthropicMessages, less).usage;
+    assert_eq!((usage.cache_write_tokens, usage.cache_write_1h_tokens), (Some(100), Some(60)));
     let without_total = r#"{"input_tokens":1,"output_tokens":1,"cache_creation":
         {"ephemeral_5m_input_tokens":40,"ephemeral_1h_input_tokens":60}}"#;
     let usage = refuse(RawFormat::AnthropicMessages, without_total).usage;
@@ -276,6 +300,8 @@ fn all_output_of_an_image_is_image_tokens_where_no_breakdown_is_said() {
     assert_eq!(of(r#","output_tokens_details":{"image_tokens":48,"text_tokens":2}"#), Some(48));
     let pictures = r#"{"data":[{"url":"a"}],"usage":{"input_tokens":9,"output_tokens":50}}"#;
     assert_eq!(refuse(RawFormat::OpenAiImages, pictures).usage.images, None);
+    let input_only = r#"{"data":[{"url":"a"}],"usage":{"input_tokens":9}}"#;
+    assert_eq!(refuse(RawFormat::OpenAiImages, input_only).usage.images, None);
 }
 
 #[test]
@@ -347,6 +373,8 @@ fn cohere_is_read_as_billed_and_not_as_seen() {
     let usage = refuse(RawFormat::CohereChat, block).usage;
     assert_eq!((usage.input_tokens, usage.output_tokens), (Some(5), Some(418)));
     assert_eq!(usage.cache_read_tokens, None);
+    let kinds = r#"{"billed_units":{"input_tokens":9,"text_tokens":3,"image_tokens":5}}"#;
+    assert_eq!(refused(RawFormat::CohereChat, kinds).pointer, "/billed_units/input_tokens");
     let seen = r#"{"tokens":{"input_tokens":71,"output_tokens":418},"cached_tokens":64}"#;
     let reading = refuse(RawFormat::CohereChat, seen);
     assert!(reading.is_flagged(FlagKind::Assumed));
@@ -451,6 +479,20 @@ fn an_input_smaller_than_its_cache_leaves_it_out_in_telemetry() {
     assert!(reading.is_flagged(FlagKind::CacheOutside));
     assert!(!reading.is_flagged(FlagKind::Inconsistent));
     assert_eq!(reading.usage.input_tokens, Some(12_407));
+    for total in [553, 12_957] {
+        let block = block.replacen('{', &format!("{{\"total_tokens\":{total},"), 1);
+        assert_eq!(flag(RawFormat::OpenAiChat, &block), reading, "{total}");
+    }
+}
+
+#[test]
+fn an_output_whose_total_has_the_reasoning_besides_leaves_it_out_in_telemetry() {
+    let block = r#"{"prompt_tokens":10,"completion_tokens":50,"total_tokens":100,
+        "completion_tokens_details":{"reasoning_tokens":40}}"#;
+    let reading = flag(RawFormat::OpenAiChat, block);
+    assert_eq!(reading.usage.output_tokens, Some(90));
+    assert!(reading.is_flagged(FlagKind::ReasoningOutside));
+    assert!(!reading.is_flagged(FlagKind::Inconsistent));
 }
 
 #[test]

@@ -99,4 +99,7 @@ fn errors_in_a_stream_name_the_event_and_the_place_in_it() {
     let error = read_stream(RawFormat::OpenAiChat, chat, Strictness::Refuse).unwrap_err();
     assert_eq!((error.event, error.pointer.as_str()), (Some(1), "/usage/prompt_tokens"));
     assert_eq!(error.to_string().split(':').next(), Some("event 1"));
+    let broken = "data: {\"usage\":{\"prompt\n\ndata: {\"usage\":{\"prompt_tokens\":1}}\n\n";
+    let error = read_stream(RawFormat::OpenAiChat, broken, Strictness::Flag).unwrap_err();
+    assert_eq!((error.kind, error.event), (RawUsageErrorKind::Malformed, Some(0)));
 }
