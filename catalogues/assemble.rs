@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil};
-use prices::form::{ModelForm, OverForm, PriceForm, SellerForm};
+use prices::form::{ModelForm, OverForm, PriceForm, SellerForm, WhenForm};
 
 use crate::aliases;
 use crate::card::{Card, Extras, Key, Span, When};
@@ -103,8 +103,11 @@ impl Assembler<'_> {
                 price.push(self.row(when, stretch, stretches.present, &extras));
             }
         }
-        let says_something =
-            |row: &PriceForm| row.free || has_rates(row) || !row.not_computable.is_empty();
+        let says_something = |row: &PriceForm| {
+            row.free
+                || (row.when == WhenForm::default() && !row.not_computable.is_empty())
+                || has_rates(row)
+        };
         price.retain(says_something);
         if price.is_empty() {
             return None;
@@ -249,8 +252,11 @@ impl Assembler<'_> {
     }
 }
 
+/// Whether a row says what is sold, not only a fee beside it.
 fn has_rates(row: &PriceForm) -> bool {
-    row.rates().iter().any(|(_, rate)| rate.is_some())
+    let fee = Key::PerWebSearch.name();
+    let is_list = row.when == WhenForm::default();
+    row.rates().iter().any(|(key, rate)| rate.is_some() && (is_list || *key != fee))
 }
 
 fn over(bound: crate::card::Bound, card: &Card) -> OverForm {

@@ -216,9 +216,7 @@ impl Maker<'_> {
         }
         lane.sort_by_key(|stretch| stretch.span.from);
         let lane = joined_stretches(lane);
-        let mut lane = carried_back(lane, list);
-        lane.retain(|stretch| !stretch.merged.cards.is_empty());
-        lane
+        carried_back(lane, list)
     }
 
     fn lane_stretch(&self, when: &When, span: Span, row: Option<&Row>, list: &[Listed]) -> Stretch {
