@@ -12,7 +12,7 @@ use crate::{
     error::{ApiError, FieldError},
     extract::Parameters,
     own_prices::owner,
-    period, schemas,
+    schemas,
 };
 
 /// Which model, sold by whom, when.
