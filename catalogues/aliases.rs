@@ -6,9 +6,11 @@ use prices::form::AliasForm;
 
 use crate::card::{DatedName, Span};
 use crate::join::{Join, Sources};
+use crate::merge::{Labels, Voice};
 
 /// Makes the dated names of a seller, and takes those names from the models that had them.
-pub(crate) fn aliases(sources: &Sources, join: &mut Join, source: &str) -> Vec<AliasForm> {
+pub(crate) fn aliases(sources: &Sources, join: &mut Join, labels: &Labels) -> Vec<AliasForm> {
+    let source = |voice| labels.get(&voice).cloned().unwrap_or_default();
     let mut by_name: BTreeMap<&str, Vec<(&DatedName, usize)>> = BTreeMap::new();
     for dated in &sources.meter.dated_names {
         if let Some(Some(group)) = join.meter_group.get(dated.quote) {
@@ -29,20 +31,21 @@ pub(crate) fn aliases(sources: &Sources, join: &mut Join, source: &str) -> Vec<A
         meanings.sort_by_key(|(dated, _)| dated.span.from);
         let first_owner = former_owner(sources, join, name).filter(|own| !targets.contains(own));
         take_from_owner(join, name);
-        let form = |span: Span, group: usize, link: Option<String>| AliasForm {
+        let form = |span: Span, group: usize, voice, link: Option<String>| AliasForm {
             name: name.to_owned(),
             model: join.groups[group].id.clone(),
             from: span.from.map(|at| at.to_string()),
             until: span.until.map(|at| at.to_string()),
-            source: source.to_owned(),
+            source: source(voice),
             link,
         };
         let begins = meanings.first().and_then(|(dated, _)| dated.span.from);
         if let (Some(owner), Some(begins)) = (first_owner, begins) {
-            forms.push(form(Span { from: None, until: Some(begins) }, owner, None));
+            let before = Span { from: None, until: Some(begins) };
+            forms.push(form(before, owner, Voice::Genai, None));
         }
         for (dated, group) in meanings {
-            forms.push(form(dated.span, group, dated.link.clone()));
+            forms.push(form(dated.span, group, Voice::Metergraph, dated.link.clone()));
         }
     }
     forms
@@ -51,9 +54,13 @@ pub(crate) fn aliases(sources: &Sources, join: &mut Join, source: &str) -> Vec<A
 /// The model of genai-prices' that had a name before anybody dated it.
 fn former_owner(sources: &Sources, join: &Join, name: &str) -> Option<usize> {
     let genai = sources.genai.quotes.iter().find(|quote| quote.names.contains(name))?;
-    join.groups.iter().position(|group| {
-        group.genai.as_ref().is_some_and(|own| own.id == genai.id) && group.id == genai.id
-    })
+    let of_genai = |alone: bool| {
+        join.groups.iter().position(|group| {
+            let same = group.genai.as_ref().is_some_and(|own| own.id == genai.id);
+            same && (group.litellm.is_none() || !alone)
+        })
+    };
+    of_genai(true).or_else(|| of_genai(false))
 }
 
 /// A model that has no other name is no model any more.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil};
-use prices::form::{ModelForm, OverForm, PriceForm, SellerForm};
+use prices::form::{ModelForm, OverForm, PriceForm, SellerForm, WhenForm};
 
 use crate::aliases;
 use crate::card::{Card, Extras, Key, Span, When};
 use crate::guards::Refused;
 use crate::join::{self, Group, Sources};
-use crate::merge::{Labels, Voice};
+use crate::merge::{Court, Labels, Voice, Witnesses};
 use crate::rows::{self, Stretch};
 use crate::sellers::Seller;
 
@@ -42,13 +42,19 @@ pub(crate) struct Assembled {
     pub(crate) form: SellerForm,
     pub(crate) refused: Vec<Refused>,
     pub(crate) kept: Vec<Kept>,
+    /// By model without its seller, the odd figures that two catalogues give.
+    pub(crate) witnesses: BTreeMap<String, Witnesses>,
 }
 
 /// Makes one seller's form.
-pub(crate) fn seller(seller: &Seller, sources: &Sources, reading: &Reading) -> Assembled {
+pub(crate) fn seller(
+    seller: &Seller,
+    sources: &Sources,
+    reading: &Reading,
+    witnesses: &BTreeMap<String, Witnesses>,
+) -> Assembled {
     let mut join = join::join(sources, reading.now);
-    let meter = reading.labels.get(&Voice::Metergraph).cloned().unwrap_or_default();
-    let alias = aliases::aliases(sources, &mut join, &meter);
+    let alias = aliases::aliases(sources, &mut join, &reading.labels);
     let mut assembled = Assembled {
         form: SellerForm {
             seller: seller.name.to_owned(),
@@ -59,7 +65,11 @@ pub(crate) fn seller(seller: &Seller, sources: &Sources, reading: &Reading) -> A
         ..Assembled::default()
     };
     for group in join.groups.iter().filter(|group| !group.names.is_empty()) {
-        let model = Assembler { seller, group, reading, assembled: &mut assembled }.model();
+        let of_model = witnesses.get(bare_model(&group.id));
+        let labels = reading.labels.clone();
+        let court = Court { seller: seller.name, labels, witnesses: of_model };
+        let mut assembler = Assembler { seller, group, reading, assembled: &mut assembled };
+        let model = assembler.model(&court);
         assembled.form.model.extend(model);
     }
     assembled.form.model.sort_by(|a, b| a.id.cmp(&b.id));
@@ -67,6 +77,12 @@ pub(crate) fn seller(seller: &Seller, sources: &Sources, reading: &Reading) -> A
         assembled.form.model.iter().map(|model| model.id.clone()).collect();
     assembled.form.alias.retain(|alias| ids.contains(&alias.model));
     assembled
+}
+
+/// A model's id without geography, vendor and route: the same at every seller.
+fn bare_model(id: &str) -> &str {
+    let id = id.rsplit('/').next().unwrap_or(id);
+    id.rsplit_once("anthropic.").map_or(id, |(_, model)| model)
 }
 
 struct Assembler<'a> {
@@ -77,8 +93,8 @@ struct Assembler<'a> {
 }
 
 impl Assembler<'_> {
-    fn model(&mut self) -> Option<ModelForm> {
-        let stretches = rows::stretches(self.group, &self.reading.labels, self.reading.now);
+    fn model(&mut self, court: &Court<'_>) -> Option<ModelForm> {
+        let stretches = rows::stretches(self.group, court, self.reading.now);
         let extras = self.extras();
         let mut price = Vec::new();
         for (when, lane) in &stretches.lanes {
@@ -87,8 +103,11 @@ impl Assembler<'_> {
                 price.push(self.row(when, stretch, stretches.present, &extras));
             }
         }
-        let says_something =
-            |row: &PriceForm| row.free || has_rates(row) || !row.not_computable.is_empty();
+        let says_something = |row: &PriceForm| {
+            row.free
+                || (row.when == WhenForm::default() && !row.not_computable.is_empty())
+                || has_rates(row)
+        };
         price.retain(says_something);
         if price.is_empty() {
             return None;
@@ -219,20 +238,25 @@ impl Assembler<'_> {
                 source: self.reading.labels.get(voice).cloned().unwrap_or_default(),
             });
         }
-        for (what, rate, reason) in &stretch.merged.kept {
+        for odd in &stretch.merged.kept {
+            let of_model = self.assembled.witnesses.entry(bare_model(&model).to_owned());
+            of_model.or_default().insert(odd.what.clone(), (odd.rate, odd.base));
             self.assembled.kept.push(Kept {
                 seller: seller.clone(),
                 model: model.clone(),
-                what: format!("{condition}{what}"),
-                figure: rate.to_string(),
-                reason: reason.clone(),
+                what: format!("{condition}{}", odd.what),
+                figure: odd.rate.to_string(),
+                reason: odd.reason.clone(),
             });
         }
     }
 }
 
+/// Whether a row says what is sold, not only a fee beside it.
 fn has_rates(row: &PriceForm) -> bool {
-    row.rates().iter().any(|(_, rate)| rate.is_some())
+    let fee = Key::PerWebSearch.name();
+    let is_list = row.when == WhenForm::default();
+    row.rates().iter().any(|(key, rate)| rate.is_some() && (is_list || *key != fee))
 }
 
 fn over(bound: crate::card::Bound, card: &Card) -> OverForm {
@@ -241,7 +265,8 @@ fn over(bound: crate::card::Bound, card: &Card) -> OverForm {
         true => form.input_tokens_from = Some(bound.tokens),
         false => form.input_tokens_above = Some(bound.tokens),
     }
-    for (key, rate) in card {
+    // Fees do not depend on how long the input is.
+    for (key, rate) in card.iter().filter(|(key, _)| key.is_of_tokens()) {
         if let Some(place) = form.rate_mut(key.name()) {
             *place = Some(rate.to_string());
         }

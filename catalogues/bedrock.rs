@@ -34,6 +34,12 @@ pub(crate) fn names(id: &str, rules: &[&str]) -> (String, BTreeSet<String>) {
             None => {}
         }
     }
+    if names.is_empty() {
+        // The rule is about the model wherever it is: the bare id and every geography.
+        let geographies = GEOGRAPHIES.iter().filter(|geography| **geography != "in");
+        names.extend(geographies.flat_map(|g| ids.iter().map(move |id| format!("{g}.{id}"))));
+        names.extend(ids.iter().cloned());
+    }
     let id = names.iter().min_by_key(|name| name.len()).cloned();
     (id.unwrap_or_else(|| bare.to_owned()), names)
 }
@@ -85,10 +91,7 @@ fn is_dearer(regional: &Quote, bare: &Quote) -> bool {
     let (regional, bare) = (list(regional), list(bare));
     let mut tokens = bare.iter().filter(|(key, _)| key.is_of_tokens()).peekable();
     tokens.peek().is_some()
-        && tokens.all(|(key, rate)| {
-            let tenth_more = crate::decimal::Rate::read("1.1", 0).ok();
-            regional.get(key).copied() == tenth_more.and_then(|factor| rate.times(factor))
-        })
+        && tokens.all(|(key, rate)| regional.get(key).copied() == rate.a_tenth_more())
 }
 
 #[cfg(test)]

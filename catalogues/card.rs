@@ -191,7 +191,7 @@ pub(crate) struct Quote {
     pub(crate) extras: Extras,
     pub(crate) off_peak: Option<OffPeak>,
     /// The card of the dear hours, where the source knows hours without a date.
-    pub(crate) peak: Option<Card>,
+    pub(crate) peak: Option<Cards>,
     pub(crate) link: Option<String>,
     /// The source points to a page of the seller's own for this very model.
     pub(crate) cites_seller: bool,
@@ -200,6 +200,11 @@ pub(crate) struct Quote {
 }
 
 impl Quote {
+    /// The cards of a row of the list price: the dear hours' where hours have no date.
+    pub(crate) fn full_price<'a>(&'a self, row: &'a Row) -> &'a Cards {
+        self.peak.as_ref().unwrap_or(&row.cards)
+    }
+
     /// The list price in force at an instant.
     pub(crate) fn list_at(&self, instant: Timestamp) -> Option<&Row> {
         self.lane_at(&When::List, instant)

@@ -40,9 +40,6 @@ struct Figure {
 }
 
 impl Rate {
-    pub(crate) const ZERO: Self = Self(0);
-    pub(crate) const ONE: Self = Self(fixed::ONE);
-
     /// Reads a figure and moves its decimal point `shift` places to the right.
     pub(crate) fn read(text: &str, shift: i32) -> Result<Self, RateError> {
         Figure::read(text)?.cleaned().shifted(shift).rate()
@@ -76,10 +73,21 @@ impl Rate {
         (product % fixed::ONE == 0).then_some(Self(product / fixed::ONE))
     }
 
+    /// This rate times 1.1, if that is exact.
+    pub(crate) fn a_tenth_more(self) -> Option<Self> {
+        self.times(Self(fixed::ONE + fixed::ONE / 10))
+    }
+
     /// Whether this rate lies between `base` times `low` tenths and `base` times `high` tenths.
     pub(crate) fn within_tenths(self, base: Self, low: i128, high: i128) -> bool {
         let own = self.0.saturating_mul(10);
         own >= base.0.saturating_mul(low) && own <= base.0.saturating_mul(high)
+    }
+
+    /// Whether this rate is to `base` what `other` is to `of`.
+    pub(crate) fn is_to(self, base: Self, other: Self, of: Self) -> bool {
+        let product = |a: Self, b: Self| a.0.checked_mul(b.0);
+        product(self, of).is_some_and(|own| product(other, base) == Some(own))
     }
 
     /// Whether this rate is from `low` to `high` thousandths of a dollar.

@@ -30,7 +30,8 @@ pub struct Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { model, what, figure, reason, source, .. } = self;
-        write!(f, "{model}: {what} {figure} of {source} is refused: {reason}")
+        let space = if figure.is_empty() { "" } else { " " };
+        write!(f, "{model}: {what}{space}{figure} of {source} is refused: {reason}")
     }
 }
 

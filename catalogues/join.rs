@@ -104,16 +104,17 @@ impl Join {
                 }
             }
         }
-        let mut classes = classes.into_iter();
-        match classes.next() {
+        // Names of which LiteLLM does not speak go with those on which it agrees; else alone.
+        let agreeing = classes.iter_mut().find(|(first, ..)| agrees_now(first, genai, self.now));
+        match agreeing {
+            Some((_, of_class, _)) => of_class.append(&mut names),
             None => self.add(&genai.id, names, Some(genai), None),
-            Some((litellm, of_class, _)) => {
-                names.extend(of_class);
-                self.add(&genai.id, names, Some(genai), Some(litellm));
-            }
         }
         for (litellm, names, with_genai) in classes {
-            let id = litellm.id.clone();
+            let id = match names.contains(&genai.id) {
+                true => genai.id.clone(),
+                false => litellm.id.clone(),
+            };
             self.add(&id, names, with_genai.then_some(genai), Some(litellm));
         }
     }
@@ -123,7 +124,7 @@ impl Join {
         id: &str,
         names: BTreeSet<String>,
         genai: Option<&Quote>,
-        litellm: Option<Quote>,
+        mut litellm: Option<Quote>,
     ) {
         if names.is_empty() {
             return;
@@ -134,6 +135,9 @@ impl Join {
         }
         let id = canonical(id, &names);
         let genai = genai.cloned();
+        if let (Some(genai), Some(litellm)) = (&genai, &mut litellm) {
+            align_fees(genai, litellm);
+        }
         self.groups.push(Group { id, names, genai, litellm, meter: None });
     }
 
@@ -191,6 +195,25 @@ impl Join {
             }
         }
         Some(first)
+    }
+}
+
+/// A fee for each call that searches is one per request to the one source and one per search to
+/// the other: it is charged once.
+fn align_fees(genai: &Quote, litellm: &mut Quote) {
+    let per_request = genai.lanes.get(&When::List).into_iter().flatten().any(|row| {
+        let card = &row.cards.base;
+        card.contains_key(&Key::PerRequest) && !card.contains_key(&Key::PerWebSearch)
+    });
+    if !per_request {
+        return;
+    }
+    for row in litellm.lanes.values_mut().flatten() {
+        for card in std::iter::once(&mut row.cards.base).chain(row.cards.over.values_mut()) {
+            if let Some(fee) = card.remove(&Key::PerWebSearch) {
+                card.entry(Key::PerRequest).or_insert(fee);
+            }
+        }
     }
 }
 

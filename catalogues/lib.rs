@@ -4,7 +4,10 @@
 mod aliases;
 mod assemble;
 mod bedrock;
+mod built_in;
 mod card;
+mod changes;
+mod content;
 mod decimal;
 mod genai_prices;
 mod generate;
@@ -17,6 +20,8 @@ mod merge;
 mod metergraph;
 mod names;
 mod peak_hours;
+mod reconcile;
+mod report;
 mod rows;
 mod sellers;
 mod source;
@@ -25,6 +30,8 @@ mod write;
 mod yaml;
 
 pub use assemble::Kept;
+pub use built_in::{built_in, complete};
+pub use changes::{Change, Kind};
 pub use generate::{Proposal, generate};
 pub use guards::Refused;
 pub use source::{Catalogue, ImportError, Source, unzip};

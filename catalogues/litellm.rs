@@ -27,7 +27,7 @@ pub(crate) fn read(
     for (key, fields) in &rows {
         let provider = text(fields, "litellm_provider").unwrap_or_default();
         let Some(seller) = sellers::of_litellm(&provider) else { continue };
-        let Some(name) = seller.litellm_name(key) else { continue };
+        let name = seller.litellm_name(key);
         let mut reader = Reader::new(source, seller, key, fields);
         let quote = reader.quote(name.to_owned());
         refused.append(&mut reader.refused);

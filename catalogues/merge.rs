@@ -42,15 +42,47 @@ pub(crate) struct Merged {
     pub(crate) agreed: bool,
     /// What was left out, with the reason.
     pub(crate) left_out: Vec<(String, Rate, String, Voice)>,
-    /// What was kept though it looks odd, with the reason.
-    pub(crate) kept: Vec<(String, Rate, String)>,
+    /// What was kept though it looks odd.
+    pub(crate) kept: Vec<Odd>,
+}
+
+/// A figure far from what it is a multiple of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Odd {
+    pub(crate) what: String,
+    pub(crate) rate: Rate,
+    pub(crate) base: Rate,
+    pub(crate) reason: String,
 }
 
 /// How the sources are called, with their versions.
 pub(crate) type Labels = BTreeMap<Voice, String>;
 
+/// Odd figures of a model that two catalogues give, with what each is a multiple of. They vouch
+/// for the same multiple at another seller, and under another condition.
+pub(crate) type Witnesses = BTreeMap<String, (Rate, Rate)>;
+
+/// What every vote needs to know besides the figures.
+#[derive(Debug, Default)]
+pub(crate) struct Court<'a> {
+    pub(crate) seller: &'a str,
+    pub(crate) labels: Labels,
+    pub(crate) witnesses: Option<&'a Witnesses>,
+}
+
+impl Court<'_> {
+    fn vouches(&self, what: &str, rate: Rate, base: Rate) -> bool {
+        let witness = self.witnesses.and_then(|witnesses| witnesses.get(what));
+        witness.is_some_and(|(odd, of)| rate.is_to(base, *odd, *of))
+    }
+
+    pub(crate) fn label(&self, voice: Voice) -> String {
+        self.labels.get(&voice).cloned().unwrap_or_default()
+    }
+}
+
 /// Merges the parts. `list` is the merged list price where this card is for another condition.
-pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, labels: &Labels) -> Merged {
+pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, court: &Court<'_>) -> Merged {
     let mut merged = Merged::default();
     let mut corroborated = BTreeSet::new();
     let bounds: BTreeSet<Bound> =
@@ -71,20 +103,26 @@ pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, labels: &Labels) -
                 None => list.and_then(|list| list.base.get(&key)),
                 Some(_) => merged.cards.base.get(&key),
             };
-            if key.is_of_tokens() && base.is_some_and(|b| !guards::believable_tier(rate, *b)) {
-                let base = base.map(ToString::to_string).unwrap_or_default();
-                if backers < 2 {
-                    let reason = format!("outside 0.2 to 4 times {base}, and nobody else says so");
-                    merged.left_out.push((what, rate, reason, winner));
+            let odd =
+                base.filter(|base| key.is_of_tokens() && !guards::believable_tier(rate, **base));
+            if let Some(base) = odd.copied() {
+                let vouched = court.vouches(&what, rate, base);
+                let reason = |who: &str| format!("outside 0.2 to 4 times {base}, and {who}");
+                if backers < 2 && !vouched {
+                    if let Some(bound) = at {
+                        // That there is a card is true, and a call over the bound is not cheap.
+                        merged.cards.over.entry(bound).or_default();
+                    }
+                    merged.left_out.push((what, rate, reason("nobody else says so"), winner));
                     continue;
                 }
-                let reason = format!("outside 0.2 to 4 times {base}, and two catalogues say so");
-                merged.kept.push((what.clone(), rate, reason));
+                let who = if backers < 2 { "so it is elsewhere" } else { "two catalogues say so" };
+                merged.kept.push(Odd { what: what.clone(), rate, base, reason: reason(who) });
             }
             if backers > 1 {
                 corroborated.insert((at, key));
             }
-            ballot.disputes(rate, &what, labels, &mut merged.disputes);
+            ballot.disputes(rate, &what, court, &mut merged.disputes);
             merged.voices.extend(ballot.voices_for(rate));
             let card = match at {
                 None => &mut merged.cards.base,
@@ -93,13 +131,34 @@ pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, labels: &Labels) -
             card.insert(key, rate);
         }
     }
-    silent_disputes(parts, labels, &mut merged);
+    silent_disputes(parts, court, &mut merged);
     let main = match merged.cards.base.contains_key(&Key::Input) {
         true => corroborated.contains(&(None, Key::Input)),
         false => corroborated.iter().any(|(_, key)| *key != Key::PerWebSearch),
     };
     merged.agreed = main && merged.disputes.is_empty();
     merged
+}
+
+impl Merged {
+    /// Whether every differing figure is one of a price that a tenth, more or less, makes ours.
+    pub(crate) fn differs_by_a_tenth(&self, theirs_is_more: bool) -> bool {
+        let rates: BTreeMap<String, Rate> = std::iter::once((None, &self.cards.base))
+            .chain(self.cards.over.iter().map(|(bound, card)| (Some(*bound), card)))
+            .flat_map(|(at, card)| card.iter().map(move |(key, rate)| (label(*key, at), *rate)))
+            .collect();
+        !self.disputes.is_empty()
+            && self.disputes.iter().all(|dispute| {
+                let theirs = dispute.figure.as_deref().map(|figure| Rate::read(figure, 0));
+                match (rates.get(&dispute.rate), theirs) {
+                    (Some(ours), Some(Ok(theirs))) if theirs_is_more => {
+                        ours.a_tenth_more() == Some(theirs)
+                    }
+                    (Some(ours), Some(Ok(theirs))) => theirs.a_tenth_more() == Some(*ours),
+                    _ => false,
+                }
+            })
+    }
 }
 
 /// A rate's key as disputes and refusals name it.
@@ -159,19 +218,19 @@ impl Ballot {
         self.figures.iter().filter(move |(_, own)| *own == rate).map(|(voice, _)| *voice)
     }
 
-    fn disputes(&self, rate: Rate, what: &str, labels: &Labels, disputes: &mut Vec<DisputeForm>) {
+    fn disputes(&self, rate: Rate, what: &str, court: &Court<'_>, disputes: &mut Vec<DisputeForm>) {
         let others = self.figures.iter().chain(&self.flat).filter(|(_, own)| *own != rate);
         disputes.extend(others.map(|(voice, own)| DisputeForm {
             rate: what.to_owned(),
             figure: Some(own.to_string()),
-            source: labels.get(voice).cloned().unwrap_or_default(),
+            source: court.label(*voice),
         }));
     }
 }
 
 /// Where one source lets its list rate apply under another condition and another, which knows the
 /// condition too, gives no such rate: nobody decides whether cached tokens of a batch are cheap.
-fn silent_disputes(parts: &[Part<'_>], labels: &Labels, merged: &mut Merged) {
+fn silent_disputes(parts: &[Part<'_>], court: &Court<'_>, merged: &mut Merged) {
     let Some(genai) = parts.iter().find(|part| part.voice == Voice::Genai) else { return };
     let Some(litellm) = parts.iter().find(|part| part.voice == Voice::LiteLlm) else { return };
     let (Some(inherited), Some(list)) = (genai.inherited, litellm.list) else { return };
@@ -182,7 +241,7 @@ fn silent_disputes(parts: &[Part<'_>], labels: &Labels, merged: &mut Merged) {
             merged.disputes.push(DisputeForm {
                 rate: key.name().to_owned(),
                 figure: None,
-                source: labels.get(&Voice::LiteLlm).cloned().unwrap_or_default(),
+                source: court.label(Voice::LiteLlm),
             });
         }
     }
@@ -217,12 +276,13 @@ mod tests {
         Part { voice, cards, inherited: None, list: None, dated: false, cites_seller }
     }
 
-    fn labels() -> Labels {
-        BTreeMap::from([
+    fn court() -> Court<'static> {
+        let labels = BTreeMap::from([
             (Voice::Genai, "genai".to_owned()),
             (Voice::LiteLlm, "litellm".to_owned()),
             (Voice::Metergraph, "metergraph".to_owned()),
-        ])
+        ]);
+        Court { seller: "openai", labels, witnesses: None }
     }
 
     /// Genai's, LiteLLM's and metergraph's cards; the winner's; who is disputed.
@@ -233,7 +293,7 @@ mod tests {
             part(Voice::LiteLlm, &litellm),
             part(Voice::Metergraph, &meter),
         ];
-        let merged = merge(&parts, None, &labels());
+        let merged = merge(&parts, None, &court());
         let card = merged.cards.base.iter().map(|(key, rate)| format!("{}={rate}", key.name()));
         let disputes = merged.disputes.iter().map(|dispute| {
             let figure = dispute.figure.as_deref().unwrap_or("-");
@@ -271,7 +331,7 @@ mod tests {
     fn a_tier_that_another_source_does_not_know_is_kept_and_disputed() {
         let (genai, litellm) = (cards("input=3>6 output=15>22.5"), cards("input=3 output=15"));
         let parts = [part(Voice::Genai, &genai), part(Voice::LiteLlm, &litellm)];
-        let merged = merge(&parts, None, &labels());
+        let merged = merge(&parts, None, &court());
         assert_eq!(merged.cards.over, genai.over);
         let disputes: Vec<_> = merged.disputes.iter().map(|d| d.rate.as_str()).collect();
         assert_eq!(disputes, ["input over 200000", "output over 200000"]);
@@ -281,13 +341,20 @@ mod tests {
     #[test]
     fn an_odd_tier_needs_two_who_say_so() {
         let (genai, litellm) = (cards("input=1>5"), cards("input=1>5"));
-        let alone = merge(&[part(Voice::Genai, &genai)], None, &labels());
-        assert!(alone.cards.over.is_empty());
+        let alone = merge(&[part(Voice::Genai, &genai)], None, &court());
+        let over: Vec<usize> = alone.cards.over.values().map(Card::len).collect();
+        assert_eq!(over, [0], "the card stays, so that the base card is not taken for it");
         assert_eq!(alone.left_out.len(), 1);
         let both =
-            merge(&[part(Voice::Genai, &genai), part(Voice::LiteLlm, &litellm)], None, &labels());
+            merge(&[part(Voice::Genai, &genai), part(Voice::LiteLlm, &litellm)], None, &court());
         assert_eq!(both.cards.over, genai.over);
         assert_eq!(both.kept.len(), 1);
+
+        let rate = |text| Rate::read(text, 0).unwrap();
+        let witnesses = BTreeMap::from([("input over 200000".to_owned(), (rate("10"), rate("2")))]);
+        let court = Court { witnesses: Some(&witnesses), ..court() };
+        let elsewhere = merge(&[part(Voice::Genai, &genai)], None, &court);
+        assert_eq!(elsewhere.cards.over, genai.over);
     }
 
     #[test]
@@ -299,7 +366,7 @@ mod tests {
             Part { inherited: Some(&inherited), list: Some(&list), ..part(Voice::Genai, &genai) },
             Part { list: Some(&list), ..part(Voice::LiteLlm, &litellm) },
         ];
-        let merged = merge(&parts, Some(&list), &labels());
+        let merged = merge(&parts, Some(&list), &court());
         let dispute = &merged.disputes[0];
         assert_eq!((dispute.rate.as_str(), dispute.figure.as_deref()), ("cache_read", None));
         assert!(!merged.agreed);

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::card::{Cards, Row, Span, When};
 use crate::join::Group;
-use crate::merge::{self, Labels, Part, Voice};
+use crate::merge::{self, Court, Part, Voice};
 use crate::rows::Stretch;
 use crate::time;
 
@@ -26,7 +26,7 @@ fn clock_start() -> Timestamp {
 pub(crate) fn by_the_hour(
     group: &Group,
     flat: Vec<Stretch>,
-    labels: &Labels,
+    court: &Court<'_>,
     now: Timestamp,
 ) -> Vec<Stretch> {
     let Some(litellm) = &group.litellm else { return flat };
@@ -40,12 +40,12 @@ pub(crate) fn by_the_hour(
         .flatten()
         .filter(|row| row.span.from.is_some())
         .collect();
-    let mut stretches = before_the_clock(group, labels, !dated.is_empty());
+    let mut stretches = before_the_clock(group, court, !dated.is_empty());
     let cheap_now = Cards { base: off_peak.card.clone(), ..Cards::default() };
     let mut begins = clock_start();
     let ruled = |span: Span, parts: &[Part<'_>]| Stretch {
         span,
-        merged: merge::merge(parts, None, labels),
+        merged: merge::merge(parts, None, court),
         rule: Some(RULE.to_owned()),
         ..Stretch::default()
     };
@@ -66,18 +66,19 @@ pub(crate) fn by_the_hour(
         parts.extend(undated.map(|row| part(Voice::Genai, &row.cards)));
         stretches.push(Stretch { hours: off_peak.hours.clone(), ..ruled(span, &parts) });
     }
-    let known = genai.and_then(|quote| quote.peak.clone());
-    let known = known.map(|base| Cards { base, ..Cards::default() });
+    let known = genai.and_then(|quote| quote.peak.as_ref());
     let meter = group.meter.as_ref().and_then(|quote| quote.list_at(now));
     let mut parts = vec![part(Voice::LiteLlm, &peak.cards)];
-    parts.extend(known.iter().map(|cards| part(Voice::Genai, cards)));
+    parts.extend(known.map(|cards| part(Voice::Genai, cards)));
     parts.extend(meter.map(|row| part(Voice::Metergraph, &row.cards)));
     stretches.push(ruled(span, &parts));
+    // Rows of one condition and of the same hours stand together.
+    stretches.sort_by_key(|stretch| !stretch.hours.is_empty());
     stretches
 }
 
 /// The flat price, of a model that is older than the clock.
-fn before_the_clock(group: &Group, labels: &Labels, is_older: bool) -> Vec<Stretch> {
+fn before_the_clock(group: &Group, court: &Court<'_>, is_older: bool) -> Vec<Stretch> {
     let genai = group.genai.as_ref().and_then(|quote| quote.lanes.get(&When::List)?.first());
     let Some(first) = genai.filter(|_| is_older) else { return Vec::new() };
     let last = clock_start() - SignedDuration::from_secs(1);
@@ -85,7 +86,7 @@ fn before_the_clock(group: &Group, labels: &Labels, is_older: bool) -> Vec<Stret
     let mut parts = vec![part(Voice::Genai, &first.cards)];
     parts.extend(meter.map(|row| part(Voice::Metergraph, &row.cards)));
     let span = Span { from: None, until: Some(clock_start()) };
-    let merged = merge::merge(&parts, None, labels);
+    let merged = merge::merge(&parts, None, court);
     vec![Stretch { span, merged, ..Stretch::default() }]
 }
 

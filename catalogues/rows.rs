@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::bedrock;
 use crate::card::{Card, Cards, Row, Span, When};
 use crate::join::Group;
-use crate::merge::{self, Labels, Merged, Part, Voice};
+use crate::merge::{self, Court, Merged, Part, Voice};
 use crate::peak_hours;
+
+const VERTEX_RULE: &str = "this is the price of the global endpoint; those of a named region cost \
+    a tenth more: https://github.com/BerriAI/litellm/issues/34393";
 
 /// A merged card for a stretch of time.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +33,8 @@ pub(crate) struct Stretches {
 }
 
 /// Makes the stretches of a group. `now` is the instant of which undated sources speak.
-pub(crate) fn stretches(group: &Group, labels: &Labels, now: Timestamp) -> Stretches {
-    let maker = Maker { group, labels, now };
+pub(crate) fn stretches(group: &Group, court: &Court<'_>, now: Timestamp) -> Stretches {
+    let maker = Maker { group, court, now };
     let list = maker.list();
     let present = present(&list, now);
     let mut conditions: BTreeSet<&When> = BTreeSet::new();
@@ -43,7 +47,7 @@ pub(crate) fn stretches(group: &Group, labels: &Labels, now: Timestamp) -> Stret
         lanes.push((when.clone(), lane));
     }
     let list = list.into_iter().map(|listed| listed.stretch).collect();
-    lanes.insert(0, (When::List, peak_hours::by_the_hour(group, list, labels, now)));
+    lanes.insert(0, (When::List, peak_hours::by_the_hour(group, list, court, now)));
     Stretches { lanes, present }
 }
 
@@ -56,7 +60,7 @@ struct Listed {
 
 struct Maker<'a> {
     group: &'a Group,
-    labels: &'a Labels,
+    court: &'a Court<'a>,
     now: Timestamp,
 }
 
@@ -85,12 +89,33 @@ impl Maker<'_> {
 
     fn stretch(&self, row: &Row, genai: bool) -> Stretch {
         let parts = self.parts(&When::List, row.span, genai.then_some(row));
-        let merged = merge::merge(&parts, None, self.labels);
-        Stretch { span: row.span, free: row.free, merged, rule: self.rule(), ..Stretch::default() }
+        let (merged, rule) = self.judged(parts, None);
+        Stretch { span: row.span, free: row.free, merged, rule, ..Stretch::default() }
     }
 
-    fn rule(&self) -> Option<String> {
-        self.group.litellm.as_ref().and_then(|quote| quote.rule.clone())
+    /// The merged card, and the rule that decided. Who is wrong by a rule is not heard at all:
+    /// what he alone says would be of the wrong place too.
+    fn judged(&self, parts: Vec<Part<'_>>, list: Option<&Cards>) -> (Merged, Option<String>) {
+        let merged = merge::merge(&parts, list, self.court);
+        let Some(rule) = self.rule(&merged) else { return (merged, None) };
+        let wrong = |part: &Part<'_>| {
+            let label = self.court.label(part.voice);
+            merged.disputes.iter().any(|dispute| dispute.source == label)
+        };
+        let right: Vec<Part<'_>> = parts.into_iter().filter(|part| !wrong(part)).collect();
+        (merge::merge(&right, list, self.court), Some(rule))
+    }
+
+    /// The rule that decides where the sources differ, if one does.
+    fn rule(&self, merged: &Merged) -> Option<String> {
+        let corrected = self.group.litellm.as_ref().and_then(|quote| quote.rule.clone());
+        let bare_claude = self.group.names.iter().any(|name| name.starts_with("anthropic.claude-"));
+        let rule = match self.court.seller {
+            "bedrock" if bare_claude && merged.differs_by_a_tenth(false) => bedrock::REGIONAL_RULE,
+            "vertex" if merged.differs_by_a_tenth(true) => VERTEX_RULE,
+            _ => return corrected,
+        };
+        corrected.or_else(|| Some(rule.to_owned()))
     }
 
     /// What each source says about a condition for a span.
@@ -98,11 +123,12 @@ impl Maker<'_> {
         let other = *when != When::List;
         let mut parts = Vec::new();
         if let (Some(row), Some(quote)) = (genai, &self.group.genai) {
+            let cards = if other { &row.cards } else { quote.full_price(row) };
             let at = span.instant_near(self.now);
             let list = quote.list_at(at).map(|row| &row.cards).filter(|_| other);
             parts.push(Part {
                 voice: Voice::Genai,
-                cards: &row.cards,
+                cards,
                 inherited: Some(&row.inherited),
                 list,
                 dated: row.dated && !other,
@@ -155,7 +181,13 @@ impl Maker<'_> {
             let parts = self.parts(&When::List, span, None);
             let parts: Vec<Part<'_>> =
                 parts.into_iter().filter(|part| part.voice == Voice::Metergraph).collect();
-            let merged = merge::merge(&parts, None, self.labels);
+            let mut merged = merge::merge(&parts, None, self.court);
+            // Metergraph knows tokens only. The fees of an undated row were the same then.
+            let fees = first.stretch.merged.cards.base.iter().filter(|(k, _)| !k.is_of_tokens());
+            for (key, rate) in fees {
+                merged.cards.base.entry(*key).or_insert(*rate);
+                merged.voices.extend(&first.stretch.merged.voices);
+            }
             let stretch = Stretch { span, merged, ..Stretch::default() };
             history.push(Listed { stretch, history: true });
         }
@@ -178,21 +210,20 @@ impl Maker<'_> {
         if litellm.is_some() && !covered(self.now) {
             lane.push(self.lane_stretch(when, present, None, list));
         }
-        if lane.is_empty() || list.iter().any(|listed| listed.history) {
+        let ruled = list.iter().any(|listed| listed.stretch.rule.is_some());
+        if !ruled && (lane.is_empty() || list.iter().any(|listed| listed.history)) {
             self.add_meter_lane(when, list, &mut lane);
         }
         lane.sort_by_key(|stretch| stretch.span.from);
         let lane = joined_stretches(lane);
-        let mut lane = carried_back(lane, list);
-        lane.retain(|stretch| !stretch.merged.cards.is_empty());
-        lane
+        carried_back(lane, list)
     }
 
     fn lane_stretch(&self, when: &When, span: Span, row: Option<&Row>, list: &[Listed]) -> Stretch {
         let parts = self.parts(when, span, row);
         let listed = list_cards(list, span.instant_near(self.now));
-        let merged = merge::merge(&parts, listed, self.labels);
-        Stretch { span, merged, rule: self.rule(), ..Stretch::default() }
+        let (merged, rule) = self.judged(parts, listed);
+        Stretch { span, merged, rule, ..Stretch::default() }
     }
 
     /// What only metergraph knows: for the past that is its own, or where nobody else speaks.
@@ -206,7 +237,7 @@ impl Maker<'_> {
                 let parts: Vec<Part<'_>> =
                     meter.into_iter().filter(|part| part.voice == Voice::Metergraph).collect();
                 let cards = list_cards(list, span.instant_near(self.now));
-                let merged = merge::merge(&parts, cards, self.labels);
+                let merged = merge::merge(&parts, cards, self.court);
                 lane.push(Stretch { span, merged, ..Stretch::default() });
             }
         }

@@ -8,8 +8,6 @@ pub(crate) struct Seller {
     pub(crate) litellm: &'static [&'static str],
     /// Routing prefixes of its keys there, of which one is removed.
     pub(crate) litellm_prefixes: &'static [&'static str],
-    /// Whether a key without a prefix belongs to another seller.
-    pub(crate) litellm_needs_prefix: bool,
     /// Its id in genai-prices.
     pub(crate) genai: &'static str,
     /// Its channels in metergraph.
@@ -26,7 +24,6 @@ const PLAIN: Seller = Seller {
     name: "",
     litellm: &[],
     litellm_prefixes: &[],
-    litellm_needs_prefix: false,
     genai: "",
     channels: &[],
     hosts: &[],
@@ -100,7 +97,6 @@ pub(crate) const SELLERS: &[Seller] = &[
         name: "google",
         litellm: &["gemini"],
         litellm_prefixes: &["gemini/"],
-        litellm_needs_prefix: true,
         genai: "google",
         channels: &["google-api"],
         hosts: &["google.dev", "google.com"],
@@ -210,15 +206,12 @@ impl Seller {
     }
 
     /// The name of a key of LiteLLM's at this seller.
-    pub(crate) fn litellm_name<'a>(&self, key: &'a str) -> Option<&'a str> {
+    pub(crate) fn litellm_name<'a>(&self, key: &'a str) -> &'a str {
         let stripped = self.litellm_prefixes.iter().find_map(|prefix| key.strip_prefix(prefix));
         match stripped {
-            Some(name) if self.name == "bedrock" => {
-                Some(name.strip_prefix("invoke/").unwrap_or(name))
-            }
-            Some(name) => Some(name),
-            None if self.litellm_needs_prefix => None,
-            None => Some(key),
+            Some(name) if self.name == "bedrock" => name.strip_prefix("invoke/").unwrap_or(name),
+            Some(name) => name,
+            None => key,
         }
     }
 }

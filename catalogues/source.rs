@@ -63,6 +63,12 @@ pub enum ImportError {
         /// Byte offset.
         at: usize,
     },
+    /// What the sources give does not make a catalogue.
+    #[error("the result would be no catalogue: {problems}")]
+    Invalid {
+        /// Every problem, with its seller and model.
+        problems: String,
+    },
     /// Two sources of one catalogue.
     #[error("`{catalogue}` is given twice")]
     Twice {

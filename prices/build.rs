@@ -6,11 +6,14 @@ use std::{collections::BTreeMap, env, error::Error, fs, path::Path};
 #[expect(dead_code, unreachable_pub, reason = "the library uses the rest, and exports it")]
 #[path = "form.rs"]
 mod form;
+#[path = "id.rs"]
+mod id;
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells build scripts where to write")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=catalogue");
     println!("cargo::rerun-if-changed=form.rs");
+    println!("cargo::rerun-if-changed=id.rs");
     let mut files = BTreeMap::new();
     for entry in fs::read_dir("catalogue")? {
         let path = entry?.path();
@@ -25,5 +28,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sellers: Vec<_> = files.into_values().collect();
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("catalogue.json"), serde_json::to_string(&sellers)?)?;
+    fs::write(Path::new(&out).join("catalogue.id"), id::id_of(&sellers))?;
     Ok(())
 }

@@ -7,11 +7,11 @@ use std::{
 
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use crate::{
     Model, Origin, Problem,
     form::{AliasForm, SellerForm},
+    id::id_of,
     position::{FileProblem, line_of},
     read::{instant, read_model},
 };
@@ -175,7 +175,7 @@ impl Catalogue {
     #[must_use]
     pub fn read_built_in() -> Catalogue {
         let forms = Catalogue::built_in_forms();
-        match Catalogue::from_forms(&forms) {
+        match Catalogue::named(BUILT_IN_ID.to_owned(), &forms) {
             Ok(catalogue) => catalogue,
             Err(problems) => panic!("the built-in catalogue is wrong: {}", problems[0]),
         }
@@ -223,6 +223,10 @@ impl Catalogue {
     /// # Errors
     /// Every problem of every form.
     pub fn from_forms(forms: &[SellerForm]) -> Result<Catalogue, Vec<CatalogueProblem>> {
+        Catalogue::named(id_of(forms), forms)
+    }
+
+    fn named(id: String, forms: &[SellerForm]) -> Result<Catalogue, Vec<CatalogueProblem>> {
         let mut problems = vec![];
         let mut sellers = Names::default();
         for form in forms {
@@ -238,7 +242,7 @@ impl Catalogue {
             }
         }
         match problems.is_empty() {
-            true => Ok(Catalogue { id: id_of(forms), sellers }),
+            true => Ok(Catalogue { id, sellers }),
             false => Err(problems),
         }
     }
@@ -266,15 +270,4 @@ impl Catalogue {
 }
 
 const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.json"));
-
-fn id_of(forms: &[SellerForm]) -> String {
-    let rows = forms.iter().flat_map(|seller| &seller.model).flat_map(|model| &model.price);
-    let newest = rows.filter_map(|row| row.read.as_deref()).max().unwrap_or("undated");
-    let mut hash = Sha256::new();
-    for form in forms {
-        hash.update(serde_json::to_vec(form).expect("a form is plain data"));
-    }
-    let digest = hash.finalize();
-    let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{newest}-{hex}")
-}
+const BUILT_IN_ID: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.id"));

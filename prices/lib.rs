@@ -6,6 +6,7 @@ mod choice;
 mod estimate;
 pub mod form;
 mod hours;
+mod id;
 mod lines;
 mod names;
 mod own;
