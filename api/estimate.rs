@@ -27,7 +27,8 @@ use crate::{
     usage_input::{UsageBody, read_usage},
 };
 
-const MODEL_BYTES_MAX: usize = 256;
+/// No model has a longer name.
+pub(crate) const MODEL_BYTES_MAX: usize = 256;
 
 /// A call to be priced.
 #[derive(Deserialize, ToSchema)]
