@@ -18,7 +18,19 @@ flows![FLOWS:
     connect_takes_the_key_from_standard_input_and_reads_the_history,
     what_can_be_connected_and_read_is_listed,
     the_first_key_file_is_never_overwritten,
+    prices_are_shown_with_where_they_come_from,
+    an_imported_catalogue_and_own_prices_count_from_the_next_start_on,
+    wrong_price_files_are_refused_and_change_nothing,
 ];
+
+/// A price map with one model, at `input` for a token.
+fn price_map(input: &str) -> String {
+    format!(
+        r#"{{"gpt-5.4": {{"litellm_provider": "openai", "mode": "chat",
+            "input_cost_per_token": {input}, "output_cost_per_token": 1.5e-05,
+            "cache_read_input_token_cost": 2.5e-07}}}}"#
+    )
+}
 
 async fn run(home: &Home, arguments: &[&str]) -> Result<(bool, String, String)> {
     Ok(said(home.command(arguments).output().await?))
@@ -116,4 +128,93 @@ async fn the_first_key_file_is_never_overwritten(backend: Backend) -> Result<()>
     ensure!(std::fs::read_to_string(&precious)? == "mine");
     // Nothing was made, so the next start still hands its key over.
     Product::start(&home).await?.stop().await
+}
+
+async fn prices_are_shown_with_where_they_come_from(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let (ok, out, err) = run(&home, &["prices", "show", "gpt-5.4"]).await?;
+    ensure!(ok && out.contains("openai/gpt-5.4, standard") && out.contains("272000"), "{out}{err}");
+    ensure!(out.contains("azure/gpt-5.4") && out.contains("(agreed, read 2026-11-20)"), "{out}");
+    let usage = r#"{"input_tokens": 12307, "cache_write_tokens": 12304, "output_tokens": 550}"#;
+    let sonnet = "claude-3-7-sonnet-20250219";
+    let show = ["prices", "show", sonnet, "--service", "anthropic", "--usage", usage];
+    let (ok, out, err) = run(&home, &show).await?;
+    ensure!(ok && out.contains("priced: 0.054399 USD"), "{out}{err}");
+    let (ok, out, _) = run(&home, &["prices", "show", "gpt-5.44"]).await?;
+    ensure!(ok && out.contains("unpriced") && out.contains("Nearest names"), "{out}");
+    let (ok, out, _) = run(&home, &["prices", "show", "gpt-5.4", "--output", "json"]).await?;
+    let rows: serde_json::Value = serde_json::from_str(&out)?;
+    ensure!(ok && rows.is_array(), "JSON lists are bare arrays: {out}");
+    Ok(())
+}
+
+async fn an_imported_catalogue_and_own_prices_count_from_the_next_start_on(
+    backend: Backend,
+) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let (map, own) = (home.path("litellm-2.0.0.json"), home.path("own.toml"));
+    std::fs::write(&map, price_map("2e-06"))?;
+    let map = map.display().to_string();
+    let (ok, out, err) = run(&home, &["prices", "diff", &map, "--on", "2026-11-21"]).await?;
+    ensure!(ok && out.contains("gpt-5.4") && out.contains("2.5"), "{out}{err}");
+    let (ok, _, err) = run(&home, &["prices", "import", &map]).await?;
+    ensure!(!ok && err.contains("--yes"), "nothing is written unasked: {err}");
+    let import = ["prices", "import", &map, "--on", "2026-11-21", "--yes"];
+    let (ok, out, err) = run(&home, &import).await?;
+    ensure!(ok && out.contains("Wrote"), "{out}{err}");
+    let (ok, out, err) = run(&home, &import).await?;
+    ensure!(ok && out.contains("up to date"), "the same again changes nothing: {out}{err}");
+    std::fs::write(
+        &own,
+        "[[seller]]\nseller = \"openai\"\n[[seller.model]]\nid = \"gpt-6-sol\"\n\
+         [[seller.model.price]]\ninput = \"1\"\noutput = \"2\"\n",
+    )?;
+    let own = own.display().to_string();
+    let cost = async |model: &str, at: &str| {
+        let usage = r#"{"input_tokens": 200000}"#;
+        let show = ["prices", "show", model, "--service", "openai", "--at", at, "--usage", usage];
+        let (ok, out, err) = run(&home, &[&show[..], &["--prices-file", &own]].concat()).await?;
+        ensure!(ok, "{out}{err}");
+        let line = out.lines().find(|line| line.starts_with("priced: ")).map(str::to_owned);
+        line.context(out)
+    };
+    ensure!(cost("gpt-5.4", "2026-11-20").await? == "priced: 0.5 USD", "the past stays");
+    ensure!(cost("gpt-5.4", "2026-11-21").await? == "priced: 0.4 USD", "the import counts");
+    ensure!(cost("gpt-6-sol", "2026-11-21").await? == "priced: 0.2 USD", "own prices go before");
+    Ok(())
+}
+
+async fn wrong_price_files_are_refused_and_change_nothing(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let file = |name: &str, text: &str| -> Result<String> {
+        let path = home.path(name);
+        std::fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    };
+    let folder = home.path("catalogue");
+    let into = folder.display().to_string();
+    for (name, text, told) in [
+        ("empty-1.0.json", "", "neither"),
+        ("cut-1.0.json", &price_map("2e-06")[..80], "litellm"),
+        ("words-1.0.json", &price_map("\"cheap\""), "litellm 1.0"),
+        ("unversioned.json", &price_map("2e-06"), "--catalogue-version"),
+    ] {
+        let file = file(name, text)?;
+        let (ok, out, err) =
+            run(&home, &["prices", "import", &file, "--yes", "--folder", &into]).await?;
+        let refused = !ok && err.contains(told) || ok && out.contains("refused");
+        ensure!(refused, "{name}: {out}{err}");
+    }
+    let own = file(
+        "own.toml",
+        "[[seller]]\nseller = \"openai\"\n[[seller.model]]\nid = \"m\"\n\
+         [[seller.model.price]]\ninput = \"0\"\n",
+    )?;
+    let (ok, _, err) = run(&home, &["serve", "--prices-file", &own]).await?;
+    ensure!(!ok && err.contains("own.toml:6: model `m`: is zero"), "{err}");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("openai.toml"), "seller = \"openai\"\ncolour = 1\n")?;
+    let (ok, _, err) = run(&home, &["serve", "--prices-folder", &into]).await?;
+    ensure!(!ok && err.contains("openai.toml:2: unknown field `colour`"), "{err}");
+    Ok(())
 }

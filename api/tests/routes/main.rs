@@ -13,6 +13,7 @@ mod idempotency;
 mod openapi;
 mod own_prices;
 mod price_catalogue;
+mod price_list;
 mod providers;
 mod reports;
 mod syncs;
