@@ -64,10 +64,17 @@ pub(crate) trait Right {
     const IS_LIVE_ONLY: bool;
 }
 
-/// To read what both environments share.
+/// To read what both environments share, or each has of its own.
 pub(crate) struct Read;
 impl Right for Read {
     const SCOPE: Scope = Scope::Read;
+    const IS_LIVE_ONLY: bool = false;
+}
+
+/// To change what each environment has of its own.
+pub(crate) struct Write;
+impl Right for Write {
+    const SCOPE: Scope = Scope::Write;
     const IS_LIVE_ONLY: bool = false;
 }
 

@@ -91,7 +91,7 @@ pub(crate) struct FieldError {
     /// Name of the query parameter or header.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
-    /// `validation_failed` or `unknown_field`.
+    /// `validation_failed`, `unknown_field` or `usage_inconsistent`.
     code: Code,
     /// What is wrong and what would be right.
     detail: String,
@@ -121,6 +121,12 @@ impl FieldError {
     /// The same place, but what is wrong is that the field is not known at all.
     pub(crate) fn unknown(mut self) -> FieldError {
         self.code = Code::UnknownField;
+        self
+    }
+
+    /// The same place, but what is wrong is that a part exceeds its whole.
+    pub(crate) fn inconsistent(mut self) -> FieldError {
+        self.code = Code::UsageInconsistent;
         self
     }
 }

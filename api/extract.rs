@@ -51,6 +51,19 @@ impl<T: PathId> FromRequestParts<Shared> for Id<T> {
     }
 }
 
+/// The texts in the path, percent-decoded. One that is no UTF-8 names nothing: 404.
+pub(crate) struct PathTexts<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for PathTexts<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, ApiError> {
+        let Path(texts) =
+            Path::<T>::from_request_parts(parts, state).await.map_err(|_| ApiError::not_found())?;
+        Ok(PathTexts(texts))
+    }
+}
+
 /// The query's parameters. Unknown ones are refused, so that a typing error does not widen an
 /// answer in silence.
 pub(crate) struct Parameters<T>(pub(crate) T);

@@ -6,30 +6,41 @@ pub mod charge_reports;
 mod charges;
 mod connection_input;
 mod connections;
+mod context_input;
 mod costs;
 mod dto_audit;
 mod dto_charge;
 mod dto_connection;
 mod dto_cost;
+mod dto_estimate;
 mod dto_file;
+mod dto_own_price;
+mod dto_price_row;
 mod dto_provider;
 mod envelope;
 mod error;
+mod estimate;
 mod extract;
 mod files;
 mod health;
 mod idempotency;
+mod json_decimal;
 mod json_number;
 mod openapi;
+mod own_price_cache;
+mod own_price_input;
+mod own_prices;
 mod pages;
 mod period;
 mod providers;
+mod raw_usage;
 pub mod reports;
 mod schemas;
 mod spool;
 mod state;
 mod syncs;
 mod upload;
+mod usage_input;
 
 use std::sync::{Arc, LazyLock};
 
@@ -39,6 +50,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use auth::KeyCache;
 pub use error::Code;
+pub use own_price_cache::OwnPriceCache;
 pub use reports::Reports;
 pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
 
@@ -92,6 +104,19 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(files::get_file, files::delete_file))
         .routes(routes!(charges::list_charges))
         .routes(routes!(costs::get_costs))
+        .routes(routes!(own_prices::list_services))
+        .routes(routes!(
+            own_prices::get_service,
+            own_prices::put_service,
+            own_prices::delete_service
+        ))
+        .routes(routes!(own_prices::list_own_prices))
+        .routes(routes!(
+            own_prices::get_own_price,
+            own_prices::put_own_price,
+            own_prices::delete_own_price
+        ))
+        .routes(routes!(estimate::estimate_price))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -50,6 +50,12 @@ impl<T> Page<T> {
     pub(crate) fn map<U>(self, form: impl FnMut(T) -> U) -> Page<U> {
         Page { data: self.data.into_iter().map(form).collect(), next_cursor: self.next_cursor }
     }
+
+    /// The page with its items in another form, which may not be there.
+    pub(crate) fn try_map<U, E>(self, form: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+        let data = self.data.into_iter().map(form).collect::<Result<_, _>>()?;
+        Ok(Page { data, next_cursor: self.next_cursor })
+    }
 }
 
 /// Which page is asked for.

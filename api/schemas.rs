@@ -45,6 +45,16 @@ schemas! {
     SyncState = words(&["queued", "running", "done", "failed"]);
     /// How far a file's import is.
     FileState = words(&["queued", "parsing", "needs_mapping", "done", "failed"]);
+    /// Whether a cost could be said.
+    PriceStatus = words(&["priced", "partial", "unpriced"]);
+    /// How sure a price is.
+    Confidence = words(&["agreed", "single", "ruled", "inferred", "disputed", "own"]);
+    /// What a provider's own block of usage is.
+    RawFormat = words(&[
+        "openai_chat", "openai_responses", "openai_embeddings", "openai_images", "openai_audio",
+        "openai_realtime", "anthropic_messages", "gemini_generate", "bedrock_converse",
+        "xai_chat", "mistral_chat", "cohere_chat",
+    ]);
     /// What a charge is for.
     Category = words(&["usage", "purchase", "tax", "credit", "adjustment"]);
     /// A provider or a service.
@@ -98,6 +108,7 @@ mod tests {
         has_exactly::<ConnectionStatus>(&domain::ConnectionStatus::ALL.map(|word| word.as_str()));
         has_exactly::<SyncState>(&domain::connection::SyncState::ALL.map(|word| word.as_str()));
         has_exactly::<FileState>(&domain::FileState::ALL.map(|word| word.as_str()));
+        has_exactly::<RawFormat>(&usage::RawFormat::ALL.map(|word| word.as_str()));
         has_exactly::<Category>(&domain::ChargeCategory::ALL.map(|word| word.as_str()));
     }
 }

@@ -4,10 +4,11 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use domain::{Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId, Secret, Zone};
 use jiff::Timestamp;
+use prices::OwnPrices;
 use store::{Store, secrets::SealedSecret};
 use uuid::Uuid;
 
-use crate::{auth::KeyCache, error::ApiError, reports::Reports};
+use crate::{auth::KeyCache, error::ApiError, own_price_cache::OwnPriceCache, reports::Reports};
 
 /// Seals credentials, so that the store holds ciphertext only.
 #[async_trait::async_trait]
@@ -62,6 +63,8 @@ pub struct Limits {
     pub upload_idle_timeout: Duration,
     /// How long a repeat under one idempotency key waits for the first request to end.
     pub repeat_patience: Duration,
+    /// Own prices of an organization in one environment.
+    pub own_prices_max: usize,
 }
 
 impl Default for Limits {
@@ -72,6 +75,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             upload_idle_timeout: Duration::from_secs(60),
             repeat_patience: Duration::from_secs(10),
+            own_prices_max: 10_000,
         }
     }
 }
@@ -97,6 +101,10 @@ pub struct AppState {
     pub reports: Arc<dyn Reports>,
     /// Connectors and formats.
     pub catalogue: Catalogue,
+    /// Prices that are built in.
+    pub prices: Arc<prices::Catalogue>,
+    /// Prices of whoever runs this server, for all organizations; their own go before.
+    pub operator_prices: Arc<OwnPrices>,
     /// Nudges whoever runs jobs, after something became due.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     /// Writes the metrics in Prometheus's text format.
@@ -109,6 +117,8 @@ pub struct AppState {
     pub allow_private_urls: bool,
     /// Keys that were looked up a moment ago; start with `KeyCache::default()`.
     pub keys: KeyCache,
+    /// Organizations' own prices; start with `OwnPriceCache::default()`.
+    pub own_prices: OwnPriceCache,
 }
 
 impl AppState {

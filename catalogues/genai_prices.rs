@@ -126,9 +126,47 @@ pub(crate) fn read(
                 let mut reader = Reader { source, seller, model, refused };
                 of_seller.quotes.extend(reader.quote(link)?);
             }
+            if seller.name != "bedrock" {
+                add_names_of_rules(&provider.models, of_seller);
+            }
         }
     }
     Ok(quotes)
+}
+
+/// What begins with `claude-3-7-sonnet` is that model by their rule, so those words by themselves
+/// are one of its names. How a name may go on after them is not taken over.
+fn add_names_of_rules(models: &[WireModel], quotes: &mut SellerQuotes) {
+    let mut taken: BTreeSet<String> =
+        quotes.quotes.iter().flat_map(|quote| quote.names.iter().cloned()).collect();
+    for model in models {
+        let Some(quote) = quotes.quotes.iter_mut().find(|quote| quote.id == model.id) else {
+            continue;
+        };
+        let mut rules = Vec::new();
+        if let Some(tree) = &model.matches {
+            collect(tree, &mut rules);
+        }
+        for rule in rules {
+            let (WireMatch::StartsWith(words) | WireMatch::Contains(words)) = rule else {
+                continue;
+            };
+            if is_whole_name(words) && taken.insert(words.clone()) {
+                quote.names.insert(words.clone());
+            }
+        }
+    }
+}
+
+/// Whether a rule's words can be a name: not a family (`gpt-`), not a name cut off within its date
+/// (`claude-sonnet-4-2025`), not a route.
+fn is_whole_name(words: &str) -> bool {
+    let ends_whole = words.ends_with(|letter: char| letter.is_ascii_alphanumeric());
+    let is_cut = words
+        .rsplit_once('-')
+        .is_some_and(|(_, end)| end == "0" || (end.len() == 4 && end.starts_with("202")));
+    let is_name = words.contains('-') && !words.contains(['/', ':']);
+    is_name && ends_whole && !is_cut
 }
 
 /// One list of theirs is for two platforms of Google's.
@@ -401,5 +439,27 @@ fn condition(when: &BTreeMap<String, String>) -> Option<When> {
         ("processing", "batch") => Some(When::Batch),
         ("speed", "fast") => Some(When::Speed("fast".to_owned())),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_rule_are_a_name_only_where_they_are_whole() {
+        for (words, is_name) in [
+            ("claude-3-7-sonnet", true),
+            ("claude-3.7-sonnet", true),
+            ("claude-opus-4.1", true),
+            ("gemini-2.0-flash-0", false),
+            ("claude-sonnet-4-2025", false),
+            ("claude-opus-5-5@", false),
+            ("gpt-4o-2024-", false),
+            ("cerebras/gpt-oss-120b", false),
+            ("gemma", false),
+        ] {
+            assert_eq!(is_whole_name(words), is_name, "{words}");
+        }
     }
 }

@@ -70,6 +70,8 @@ impl App {
             clock,
             reports: Arc::new(ChargeReports::new(store)),
             catalogue: catalogue(),
+            prices: Arc::new(prices::Catalogue::built_in().clone()),
+            operator_prices: Arc::default(),
             wake: runner.waker(),
             metrics: Arc::new(move || metrics.render()),
             limits: api::Limits { upload_bytes_max: config.upload_bytes_max, ..Default::default() },
@@ -79,6 +81,7 @@ impl App {
             }),
             allow_private_urls: config.allow_private_urls,
             keys: Default::default(),
+            own_prices: Default::default(),
         };
         let listener = TcpListener::bind(listen)
             .await

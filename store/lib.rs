@@ -11,6 +11,7 @@ pub mod idempotency;
 mod instants;
 pub mod mongo;
 pub mod organizations;
+pub mod own_prices;
 pub mod schedule;
 pub mod secrets;
 pub mod sqlite;
@@ -24,6 +25,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use files::Files;
 pub use idempotency::Idempotency;
 pub use organizations::Organizations;
+pub use own_prices::OwnPrices;
 pub use schedule::Schedule;
 pub use secrets::Secrets;
 pub use syncs::Syncs;
@@ -42,6 +44,7 @@ pub trait Store:
     + Schedule
     + Charges
     + Files
+    + OwnPrices
     + AuditLog
     + Idempotency
     + Send

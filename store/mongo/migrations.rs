@@ -16,7 +16,9 @@ use super::{MongoStore, blocks::BLOCK_KEY_FIELDS, failure::code};
 use crate::{Result, StoreError};
 
 /// The newest step.
-const LATEST: i32 = 1;
+const LATEST: i32 = 2;
+/// What each step makes, in their order.
+const STEPS: [(i32, fn() -> Collections); 2] = [(1, first), (LATEST, own_prices)];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -25,6 +27,9 @@ struct StoredStep {
     #[serde(rename = "_id")]
     number: i32,
 }
+
+/// Collections by name, with their indexes.
+type Collections = Vec<(&'static str, Vec<Index>)>;
 
 /// An index of a collection.
 struct Index {
@@ -57,7 +62,7 @@ impl Index {
 }
 
 /// Step 1: everything that the first version has.
-fn first() -> Vec<(&'static str, Vec<Index>)> {
+fn first() -> Collections {
     let mut days = vec!["organization"];
     days.extend(BLOCK_KEY_FIELDS);
     vec![
@@ -92,6 +97,16 @@ fn first() -> Vec<(&'static str, Vec<Index>)> {
     ]
 }
 
+/// Step 2: own prices.
+fn own_prices() -> Collections {
+    let owner = ["organization", "environment"];
+    let entry = [&owner[..], &["service", "model"]].concat();
+    vec![
+        ("own_prices", vec![Index::unique(&entry)]),
+        ("own_price_revisions", vec![Index::unique(&owner)]),
+    ]
+}
+
 impl MongoStore {
     /// Brings the store to the newest schema.
     pub(super) async fn migrate(&self) -> Result<()> {
@@ -103,9 +118,11 @@ impl MongoStore {
                  version knows {LATEST}); run that version or a newer one"
             )));
         }
-        if done < 1 {
-            self.make(first()).await?;
-            self.record(1).await?;
+        for (number, make) in STEPS {
+            if done < number {
+                self.make(make()).await?;
+                self.record(number).await?;
+            }
         }
         Ok(())
     }
@@ -120,7 +137,7 @@ impl MongoStore {
         Ok(())
     }
 
-    async fn make(&self, collections: Vec<(&'static str, Vec<Index>)>) -> Result<()> {
+    async fn make(&self, collections: Collections) -> Result<()> {
         let made = collections.iter().map(|(name, indexes)| self.make_collection(name, indexes));
         try_join_all(made).await?;
         Ok(())

@@ -16,6 +16,7 @@ mod files;
 mod idempotency;
 mod migrations;
 mod organizations;
+mod own_prices;
 mod schedule;
 mod secrets;
 mod stored;

@@ -11,6 +11,7 @@ mod database;
 mod files;
 mod idempotency;
 mod organizations;
+mod own_prices;
 mod schedule;
 mod secrets;
 mod syncs;

@@ -28,6 +28,8 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use vault::{LocalKey, Vault};
 
+use crate::price_catalogue;
+
 pub(crate) static ACME: ConnectorDescriptor = ConnectorDescriptor {
     id: "acme",
     title: "Acme",
@@ -187,6 +189,8 @@ impl TestApp {
             clock: clock.clone(),
             reports: reports.clone(),
             catalogue: Catalogue { connectors: vec![&ACME, &BETA], formats: vec![&FORMAT] },
+            prices: Arc::new(price_catalogue::catalogue()),
+            operator_prices: Arc::default(),
             wake: Arc::new(move || {
                 counter.fetch_add(1, Ordering::SeqCst);
                 assert!(!panics.swap(false, Ordering::SeqCst), "the process is killed here");
@@ -196,6 +200,7 @@ impl TestApp {
             local_token: Some(LocalToken { sha256: identity::hash_key(LOCAL_TOKEN), organization }),
             allow_private_urls,
             keys: api::KeyCache::default(),
+            own_prices: api::OwnPriceCache::default(),
         };
         TestApp {
             router: api::router(Arc::new(state)),

@@ -20,12 +20,14 @@ struct Migration {
 }
 
 /// Number 1 first. An entry never changes once it was released.
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "first", sql: include_str!("../migrations/0001_first.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { name: "first", sql: include_str!("../migrations/0001_first.sql") },
+    Migration { name: "own_prices", sql: include_str!("../migrations/0002_own_prices.sql") },
+];
 
 /// Brings the schema up to date.
 pub(in crate::sqlite) fn migrate(db: &mut Connection) -> Result<()> {
-    apply(db, MIGRATIONS)
+    apply(db, &MIGRATIONS)
 }
 
 fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
@@ -89,10 +91,14 @@ mod tests {
     use super::*;
     use crate::StoreErrorKind;
 
-    const NEXT: &[Migration] = &[
-        Migration { name: "first", sql: include_str!("../migrations/0001_first.sql") },
-        Migration { name: "second", sql: "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT" },
-    ];
+    /// Those that there are, and one more.
+    fn with_next(sql: &'static str) -> Vec<Migration> {
+        let copy = |made: &Migration| Migration { name: made.name, sql: made.sql };
+        let next = Migration { name: "next", sql };
+        MIGRATIONS.iter().map(copy).chain([next]).collect()
+    }
+
+    const LATER: &str = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT";
 
     fn memory() -> Connection {
         Connection::open_in_memory().unwrap()
@@ -109,26 +115,23 @@ mod tests {
         let mut db = memory();
         migrate(&mut db).unwrap();
         migrate(&mut db).unwrap();
-        apply(&mut db, NEXT).unwrap();
+        apply(&mut db, &with_next(LATER)).unwrap();
         let numbers = all(&db, "SELECT number FROM schema_migrations", [], |row| row.at::<i64>(0));
-        assert_eq!(numbers.unwrap(), [1, 2]);
+        assert_eq!(numbers.unwrap(), [1, 2, 3]);
     }
 
     #[test]
     fn a_newer_schema_is_refused_with_a_word_on_what_to_do() {
         let mut db = memory();
-        apply(&mut db, NEXT).unwrap();
+        apply(&mut db, &with_next(LATER)).unwrap();
         assert!(refusal(migrate(&mut db)).contains("run the newer version"));
     }
 
     #[test]
     fn a_migration_that_was_changed_later_is_refused() {
         let mut db = memory();
-        apply(&mut db, NEXT).unwrap();
-        let edited = [
-            Migration { name: "first", sql: NEXT[0].sql },
-            Migration { name: "second", sql: "CREATE TABLE other (id INTEGER) STRICT" },
-        ];
+        apply(&mut db, &with_next(LATER)).unwrap();
+        let edited = with_next("CREATE TABLE other (id INTEGER) STRICT");
         assert!(refusal(apply(&mut db, &edited)).contains("was not made by this version"));
     }
 
@@ -136,12 +139,9 @@ mod tests {
     fn a_migration_that_fails_leaves_nothing_behind() {
         let mut db = memory();
         migrate(&mut db).unwrap();
-        let broken = [
-            Migration { name: "first", sql: NEXT[0].sql },
-            Migration { name: "second", sql: "CREATE TABLE later (id INTEGER) STRICT; NONSENSE" },
-        ];
+        let broken = with_next("CREATE TABLE later (id INTEGER) STRICT; NONSENSE");
         assert!(apply(&mut db, &broken).is_err());
-        apply(&mut db, NEXT).unwrap();
+        apply(&mut db, &with_next(LATER)).unwrap();
     }
 
     #[test]

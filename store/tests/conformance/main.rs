@@ -32,6 +32,7 @@ mod connections;
 mod files;
 mod idempotency;
 mod organizations;
+mod own_prices;
 mod schedule;
 mod secrets;
 mod syncs;
@@ -45,6 +46,7 @@ const MODULES: &[(&str, &[Case])] = &[
     ("files", files::CASES),
     ("idempotency", idempotency::CASES),
     ("organizations", organizations::CASES),
+    ("own_prices", own_prices::CASES),
     ("schedule", schedule::CASES),
     ("secrets", secrets::CASES),
     ("syncs", syncs::CASES),
