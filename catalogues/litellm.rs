@@ -36,7 +36,8 @@ pub(crate) fn read(
         let same_name = named.entry(seller.name).or_default().entry(quote.id.clone()).or_default();
         same_name.push(Ranked { rank, quote });
     }
-    Ok(named.into_iter().map(|(seller, names)| (seller, one_each(names))).collect())
+    let one_each = |(seller, names)| (seller, one_each(source, seller, names, refused));
+    Ok(named.into_iter().map(one_each).collect())
 }
 
 struct Ranked {
@@ -45,7 +46,12 @@ struct Ranked {
 }
 
 /// One quote for each name: of several keys the first in rank, and what the others add to it.
-fn one_each(names: BTreeMap<String, Vec<Ranked>>) -> SellerQuotes {
+fn one_each(
+    source: &Source,
+    seller: &str,
+    names: BTreeMap<String, Vec<Ranked>>,
+    refused: &mut Vec<Refused>,
+) -> SellerQuotes {
     let priced_by_token: BTreeSet<String> = names
         .iter()
         .filter(|(_, keys)| keys.iter().any(|key| has_token_rates(&key.quote)))
@@ -54,6 +60,14 @@ fn one_each(names: BTreeMap<String, Vec<Ranked>>) -> SellerQuotes {
     let mut quotes = Vec::new();
     for (name, mut keys) in names {
         if sized_picture(&name).is_some_and(|model| priced_by_token.contains(model)) {
+            refused.push(Refused {
+                seller: seller.to_owned(),
+                model: name,
+                what: "the row".to_owned(),
+                figure: String::new(),
+                reason: "it is by the picture, and the model's rates are by the token".to_owned(),
+                source: source.label(),
+            });
             continue;
         }
         keys.sort_by_key(|key| key.rank);
