@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use bytes::Bytes;
-use domain::{RateContext, Service, Usage, time::day_start};
-use jiff::{Timestamp, civil::Date};
+use domain::{RateContext, Service, Usage};
+use jiff::Timestamp;
 use prices::{Call, Estimate, EstimateError, Missing, OwnPrices};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,7 +27,8 @@ use crate::{
     usage_input::{UsageBody, read_usage},
 };
 
-const MODEL_BYTES_MAX: usize = 256;
+/// No model has a longer name.
+pub(crate) const MODEL_BYTES_MAX: usize = 256;
 
 /// A call to be priced.
 #[derive(Deserialize, ToSchema)]
@@ -170,12 +171,7 @@ impl EstimateBody {
 }
 
 fn instant(text: &str) -> Result<Timestamp, FieldError> {
-    if let Ok(instant) = text.parse() {
-        return Ok(instant);
-    }
-    // jiff reads the date out of a longer text too; a date here is a date only.
-    let date = (text.len() == "2026-01-31".len()).then(|| text.parse::<Date>().ok()).flatten();
-    date.map(day_start).ok_or_else(|| {
+    prices::instant(text).ok_or_else(|| {
         let what = "is an instant (`2026-01-31T12:00:00Z`) or a date (`2026-01-31`) in UTC";
         FieldError::at("/at", format!("`at` {what}"))
     })

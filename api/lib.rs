@@ -15,6 +15,7 @@ mod dto_cost;
 mod dto_estimate;
 mod dto_file;
 mod dto_own_price;
+mod dto_price;
 mod dto_price_row;
 mod dto_provider;
 mod envelope;
@@ -32,6 +33,7 @@ mod own_price_input;
 mod own_prices;
 mod pages;
 mod period;
+mod price_list;
 mod providers;
 mod raw_usage;
 pub mod reports;
@@ -116,6 +118,7 @@ fn quick_routes() -> OpenApiRouter<Shared> {
             own_prices::put_own_price,
             own_prices::delete_own_price
         ))
+        .routes(routes!(price_list::list_prices))
         .routes(routes!(estimate::estimate_price))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(health::healthz))

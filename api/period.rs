@@ -29,7 +29,12 @@ pub(crate) fn window(
     Window::new(start, end).ok_or_else(|| FieldError::parameter("from", "`from` is before `to`"))
 }
 
-fn instant(name: &'static str, text: &str, zone: &Zone) -> Result<Timestamp, FieldError> {
+/// The instant of a date or an instant.
+pub(crate) fn instant(
+    name: &'static str,
+    text: &str,
+    zone: &Zone,
+) -> Result<Timestamp, FieldError> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }

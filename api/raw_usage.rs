@@ -5,7 +5,7 @@ use domain::{Money, RateContext, Usage as Consumed};
 use serde_json::value::RawValue;
 use usage::{Flag, RawFormat, RawUsageError, RawUsageErrorKind, Strictness};
 
-use crate::{dto_estimate::FlagView, error::FieldError};
+use crate::{dto_estimate::FlagView, error::FieldError, estimate::MODEL_BYTES_MAX};
 
 const POINTER: &str = "/raw_usage";
 
@@ -44,7 +44,7 @@ pub(crate) fn read_raw(block: &RawValue, format: &str) -> Result<RawUsage, Field
     Ok(RawUsage {
         usage: reading.usage,
         context: reading.context,
-        model: reading.model,
+        model: reading.model.filter(|model| model.len() <= MODEL_BYTES_MAX),
         beyond: reading.beyond.into_iter().map(|(unit, _)| unit).collect(),
         said,
     })

@@ -22,5 +22,5 @@ pub use names::Resolved;
 pub use own::OwnPrices;
 pub use position::FileProblem;
 pub use rate::{Factor, Rate, RateKey};
-pub use read::{Origin, Problem, read_model};
+pub use read::{Origin, Problem, instant, read_model};
 pub use row::{Card, Confidence, Dispute, LongContext, Model, Provenance, Row, When};

@@ -151,6 +151,10 @@ impl Catalogue {
         for seller in known.unwrap_or(all) {
             for known in seller.names() {
                 let longest = name.len().max(known.len());
+                // At least so many letters differ: most names need no closer look.
+                if name.len().abs_diff(known.len()) * 2 > longest {
+                    continue;
+                }
                 let distance = strsim::levenshtein(name, known);
                 // Half of the letters differ: that is no hint.
                 if distance * 2 <= longest {

@@ -51,7 +51,13 @@ pub fn read_model(form: &ModelForm, origin: Origin) -> Result<Model, Vec<Problem
 }
 
 /// An instant as prices give it: RFC 3339, or a date that begins at midnight UTC.
-pub(crate) fn instant(text: &str) -> Option<Timestamp> {
+///
+/// ```
+/// assert_eq!(prices::instant("2026-01-31"), prices::instant("2026-01-31T00:00:00Z"));
+/// assert_eq!(prices::instant("2026-01-31T12:00"), None);
+/// ```
+#[must_use]
+pub fn instant(text: &str) -> Option<Timestamp> {
     // jiff reads the date out of a longer text too; a date here is a date only.
     let is_date = text.len() == "2026-01-31".len();
     let day = || text.parse::<Date>().ok().filter(|_| is_date).map(domain::time::day_start);

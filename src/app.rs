@@ -24,6 +24,7 @@ use vault::{KeySource, LocalKey, Vault};
 use crate::{
     clock::SystemClock,
     config::{Config, KeyOrigin},
+    price_files,
     sealer::VaultSealer,
 };
 
@@ -70,8 +71,8 @@ impl App {
             clock,
             reports: Arc::new(ChargeReports::new(store)),
             catalogue: catalogue(),
-            prices: Arc::new(prices::Catalogue::built_in().clone()),
-            operator_prices: Arc::default(),
+            prices: price_files::catalogue(&config.prices_folder)?,
+            operator_prices: price_files::operator_prices(config.prices_file.as_deref())?,
             wake: runner.waker(),
             metrics: Arc::new(move || metrics.render()),
             limits: api::Limits { upload_bytes_max: config.upload_bytes_max, ..Default::default() },

@@ -42,6 +42,13 @@ pub(crate) struct Settings {
     #[arg(long, global = true, env = "OUTLAY_ALLOW_PRIVATE_URLS", num_args = 0..=1,
           default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) allow_private_urls: Option<bool>,
+    /// Folder with a price catalogue that takes the place of the built-in one [default: beside the
+    /// store]
+    #[arg(long, global = true, env = "OUTLAY_PRICES_FOLDER", value_name = "FOLDER", hide = true)]
+    pub(crate) prices_folder: Option<PathBuf>,
+    /// File with own prices for every organization
+    #[arg(long, global = true, env = "OUTLAY_PRICES_FILE", value_name = "FILE", hide = true)]
+    pub(crate) prices_file: Option<PathBuf>,
     /// Largest upload in bytes [default: 5368709120]
     #[arg(long, global = true, env = "OUTLAY_UPLOAD_BYTES_MAX", value_name = "BYTES", hide = true)]
     pub(crate) upload_bytes_max: Option<u64>,
@@ -91,6 +98,9 @@ pub(crate) enum Command {
     /// Polls a connection now
     #[command(after_help = "Example:\n  outlay sync conn_01k…")]
     Sync(SyncArgs),
+    /// Shows, compares and imports prices
+    #[command(subcommand)]
+    Prices(PricesCommand),
     /// Lists the providers that can be connected, and what each can tell
     Providers(OutputArg),
     /// Lists the billing-file formats that can be imported
@@ -179,6 +189,77 @@ pub(crate) struct CostsArgs {
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArg,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PricesCommand {
+    /// Shows what a model costs: every rate with its source, date and confidence
+    #[command(after_help = "Examples:\n  outlay prices show gpt-5.4\n  \
+                            outlay prices show claude-sonnet-4-6 --service bedrock\n  \
+                            outlay prices show gpt-5.4 --service openai \\\n      \
+                            --usage '{\"input_tokens\": 1000, \"output_tokens\": 500}'")]
+    Show(PricesShowArgs),
+    /// Makes the catalogue anew from public price catalogues, after showing what would change
+    #[command(
+        after_help = "Example:\n  outlay prices import model_prices_and_context_window.json \\\n      \
+                            --catalogue-version 1.109.1"
+    )]
+    Import(PricesImportArgs),
+    /// Shows what an import would change, and changes nothing
+    #[command(after_help = "Example:\n  outlay prices diff genai-prices-0.2.3.json")]
+    Diff(PricesSourcesArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct PricesShowArgs {
+    /// Model, as it is sent or as the response names it
+    pub(crate) model: String,
+    /// Who sells it [default: everybody who knows the name]
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// At this instant or on this day, past or future [default: now]
+    #[arg(long)]
+    pub(crate) at: Option<String>,
+    /// Prices this usage, as the API takes it: '{"input_tokens": 1000}'
+    #[arg(long, value_name = "JSON", requires = "service")]
+    pub(crate) usage: Option<String>,
+    /// What else changes the rate: '{"processing": "batch"}'
+    #[arg(long, value_name = "JSON", requires = "usage")]
+    pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Args)]
+pub(crate) struct PricesSourcesArgs {
+    /// LiteLLM's price map, genai-prices' JSON, metergraph's YAML, or Outlay's own TOML; plain or
+    /// gzip
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Version of the catalogue, where a file's name does not say it
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) catalogue_version: Option<String>,
+    /// The day on which the files were read [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) read_on: Option<jiff::civil::Date>,
+    /// The day from which changed prices hold, where a file does not say [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) on: Option<jiff::civil::Date>,
+    /// Folder of the catalogue [default: the configured one]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Starts from nothing instead of the folder's or the built-in catalogue
+    #[arg(long)]
+    pub(crate) from_nothing: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PricesImportArgs {
+    #[command(flatten)]
+    pub(crate) sources: PricesSourcesArgs,
+    /// Writes without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Args)]

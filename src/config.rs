@@ -28,6 +28,8 @@ struct FileSettings {
     first_key_file: Option<PathBuf>,
     allow_private_urls: Option<bool>,
     upload_bytes_max: Option<u64>,
+    prices_folder: Option<PathBuf>,
+    prices_file: Option<PathBuf>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -58,6 +60,10 @@ pub(crate) struct Config {
     pub(crate) first_key_file: Option<PathBuf>,
     pub(crate) allow_private_urls: bool,
     pub(crate) upload_bytes_max: u64,
+    /// Folder of the price catalogue that takes the place of the built-in one, if it has files.
+    pub(crate) prices_folder: PathBuf,
+    /// File with own prices for every organization.
+    pub(crate) prices_file: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     /// Each setting as text, with where it came from, for `outlay config`.
@@ -101,16 +107,20 @@ impl Config {
             defaults.upload_bytes_max,
         )?;
         let store = StoreUrl::parse(&store)?;
+        let folder = layers.path("prices_folder", &flags.prices_folder, file.prices_folder);
+        let prices_file = layers.path("prices_file", &flags.prices_file, file.prices_file);
         let key_file = flags.key_file.clone().or(file.key_file).filter(|path| !is_empty(path));
         let key = layers.key(key_file, &store);
         let first_key_file = flags.first_key_file.clone().or(file.first_key_file);
         Ok(Config {
             listen: listen.parse().with_context(|| format!("`{listen}` is not ADDRESS:PORT"))?,
-            store,
             key,
             first_key_file: first_key_file.filter(|path| !is_empty(path)),
             allow_private_urls: private,
             upload_bytes_max,
+            prices_folder: folder.unwrap_or_else(|| beside(&store, "prices")),
+            store,
+            prices_file,
             log,
             log_format,
             origins: layers.origins,
@@ -141,6 +151,22 @@ impl Layers {
         Ok(value)
     }
 
+    /// A path that may be left empty.
+    fn path(
+        &mut self,
+        name: &'static str,
+        flag: &Option<PathBuf>,
+        file: Option<PathBuf>,
+    ) -> Option<PathBuf> {
+        let (path, origin) = match (flag, file) {
+            (Some(path), _) => (path.clone(), "flag or environment".to_owned()),
+            (None, Some(path)) => (path, self.file_name.clone()),
+            (None, None) => (PathBuf::new(), "default".to_owned()),
+        };
+        self.origins.insert(name, (path.display().to_string(), origin));
+        Some(path).filter(|path| !is_empty(path))
+    }
+
     fn mask(&mut self, name: &'static str, value: &str) {
         if let (Some((shown, _)), Some((user, host))) =
             (self.origins.get_mut(name), value.split_once('@'))
@@ -157,7 +183,7 @@ impl Layers {
             return KeyOrigin::Environment(Secret::new(key));
         }
         let origin = if file.is_some() { "flag, environment or file" } else { "default" };
-        let path = file.unwrap_or_else(|| default_key_file(store));
+        let path = file.unwrap_or_else(|| beside(store, "key"));
         let shown = (path.display().to_string(), origin.to_owned());
         self.origins.insert("key_file", shown);
         KeyOrigin::File(path)
@@ -180,14 +206,15 @@ fn read_file(path: Option<&Path>) -> Result<(FileSettings, String)> {
     Ok((settings, name.display().to_string()))
 }
 
-fn default_key_file(store: &StoreUrl) -> PathBuf {
+/// What belongs to a store and lies beside it: `outlay.db.key`.
+fn beside(store: &StoreUrl, ending: &str) -> PathBuf {
     match store {
         StoreUrl::Sqlite(path) => {
             let mut name = path.clone().into_os_string();
-            name.push(".key");
+            name.push(format!(".{ending}"));
             name.into()
         }
-        StoreUrl::Mongo(_) => "outlay.key".into(),
+        StoreUrl::Mongo(_) => format!("outlay.{ending}").into(),
     }
 }
 

@@ -13,6 +13,9 @@ mod demo;
 mod first_key;
 mod import;
 mod output;
+mod price_files;
+mod prices_import;
+mod prices_show;
 mod sealer;
 mod shutdown;
 
@@ -27,7 +30,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     app::App,
-    cli::{Cli, Command, SandboxArgs},
+    cli::{Cli, Command, PricesCommand, SandboxArgs},
     client::Client,
     clock::SystemClock,
     config::{Config, LogFormat},
@@ -62,6 +65,11 @@ async fn run(config: &Config, command: Command) -> Result<()> {
         Command::Serve => serve(config).await,
         Command::Demo(args) => demo::run(config, &args).await,
         Command::Sandbox(args) => run_sandbox(config, &args).await,
+        Command::Prices(PricesCommand::Diff(args)) => prices_import::diff(config, &args),
+        Command::Prices(PricesCommand::Import(args)) => prices_import::import(config, &args),
+        Command::Prices(PricesCommand::Show(args)) => {
+            with_client(config, async |client| prices_show::run(client, &args).await).await
+        }
         Command::Providers(args) => catalogue::providers(args.output),
         Command::Formats(args) => catalogue::formats(args.output),
         Command::Config => print_config(config),
