@@ -182,6 +182,17 @@ pub(crate) struct OffPeak {
     pub(crate) hours: Vec<HoursForm>,
 }
 
+/// A rate that a source gives twice, and not the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Contradiction {
+    pub(crate) when: When,
+    pub(crate) key: Key,
+    /// The figure that was not taken.
+    pub(crate) rate: Rate,
+    /// The row that gives it, as the source names it.
+    pub(crate) row: String,
+}
+
 /// What one source says about one model of a seller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Quote {
@@ -195,6 +206,8 @@ pub(crate) struct Quote {
     pub(crate) link: Option<String>,
     /// The source points to a page of the seller's own for this very model.
     pub(crate) cites_seller: bool,
+    /// Rates that another row of the same source and name gives otherwise.
+    pub(crate) contradicted: Vec<Contradiction>,
     /// A rule that has corrected the quote, with a public link.
     pub(crate) rule: Option<String>,
 }

@@ -107,10 +107,11 @@ fn fresh(sources: &[Source]) -> Result<Proposal, ImportError> {
     let mut proposal = Proposal::default();
     let (mut genai, mut litellm, mut meter) = (Quotes::new(), Quotes::new(), Quotes::new());
     let mut seen = BTreeSet::new();
+    let public = sources.iter().filter(|source| source.catalogue != Catalogue::Outlay);
     let mut reading = Reading {
         labels: BTreeMap::new(),
         read_on: BTreeMap::new(),
-        now: time::midnight(sources.iter().map(|s| s.read_on).max().unwrap_or_default()),
+        now: time::midnight(public.map(|s| s.read_on).max().unwrap_or_default()),
     };
     for source in sources {
         let refused = &mut proposal.refused;

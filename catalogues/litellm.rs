@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::card::{Bound, Card, Cards, Extras, Key, Quote, Row, SellerQuotes, When};
+use crate::card::{Bound, Card, Cards, Contradiction, Extras, Key, Quote, Row, SellerQuotes, When};
 use crate::decimal::Rate;
 use crate::guards::{self, Refused};
 use crate::litellm_keys::{self as keys, Unit};
@@ -34,18 +34,25 @@ pub(crate) fn read(
         let Some(quote) = quote else { continue };
         let rank = (quote.link.is_none(), seller.litellm_rank(&provider));
         let same_name = named.entry(seller.name).or_default().entry(quote.id.clone()).or_default();
-        same_name.push(Ranked { rank, quote });
+        same_name.push(Ranked { rank, key: key.clone(), quote });
     }
-    Ok(named.into_iter().map(|(seller, names)| (seller, one_each(names))).collect())
+    let one_each = |(seller, names)| (seller, one_each(source, seller, names, refused));
+    Ok(named.into_iter().map(one_each).collect())
 }
 
 struct Ranked {
     rank: (bool, Option<usize>),
+    key: String,
     quote: Quote,
 }
 
 /// One quote for each name: of several keys the first in rank, and what the others add to it.
-fn one_each(names: BTreeMap<String, Vec<Ranked>>) -> SellerQuotes {
+fn one_each(
+    source: &Source,
+    seller: &str,
+    names: BTreeMap<String, Vec<Ranked>>,
+    refused: &mut Vec<Refused>,
+) -> SellerQuotes {
     let priced_by_token: BTreeSet<String> = names
         .iter()
         .filter(|(_, keys)| keys.iter().any(|key| has_token_rates(&key.quote)))
@@ -54,26 +61,32 @@ fn one_each(names: BTreeMap<String, Vec<Ranked>>) -> SellerQuotes {
     let mut quotes = Vec::new();
     for (name, mut keys) in names {
         if sized_picture(&name).is_some_and(|model| priced_by_token.contains(model)) {
+            refused.push(Refused {
+                seller: seller.to_owned(),
+                model: name,
+                what: "the row".to_owned(),
+                figure: String::new(),
+                reason: "it is by the picture, and the model's rates are by the token".to_owned(),
+                source: source.label(),
+            });
             continue;
         }
         keys.sort_by_key(|key| key.rank);
-        let mut keys = keys.into_iter().map(|key| key.quote);
-        let Some(mut first) = keys.next() else { continue };
+        let mut keys = keys.into_iter();
+        let Some(Ranked { quote: mut first, .. }) = keys.next() else { continue };
         for other in keys {
-            absorb(&mut first, other);
+            absorb(&mut first, other.quote, &other.key);
         }
         quotes.push(first);
     }
     SellerQuotes { quotes, dated_names: Vec::new() }
 }
 
-/// Adds what another row of the same name gives besides, unless the two differ in a rate.
-fn absorb(first: &mut Quote, other: Quote) {
-    let list = |quote: &Quote| quote.lanes.get(&When::List).map(|rows| rows[0].cards.base.clone());
-    let (Some(own), Some(others)) = (list(first), list(&other)) else { return };
-    let differ = own.iter().any(|(key, rate)| {
-        key.is_of_tokens() && others.get(key).is_some_and(|other| other != rate)
-    });
+/// Adds what another row of the same name gives besides, unless the two differ in the list price.
+fn absorb(first: &mut Quote, other: Quote, key: &str) {
+    let differing = contradictions(first, &other, key);
+    let differ = differing.iter().any(|contradiction| contradiction.when == When::List);
+    first.contradicted.extend(differing);
     if differ {
         return;
     }
@@ -81,6 +94,21 @@ fn absorb(first: &mut Quote, other: Quote) {
         first.lanes.entry(when).or_insert(rows);
     }
     first.extras.data_residency.extend(other.extras.data_residency);
+}
+
+fn contradictions(first: &Quote, other: &Quote, row: &str) -> Vec<Contradiction> {
+    let mut found = Vec::new();
+    for (when, rows) in &other.lanes {
+        let own = first.lanes.get(when).and_then(|rows| rows.first());
+        let (Some(own), Some(theirs)) = (own, rows.first()) else { continue };
+        for (key, rate) in theirs.cards.base.iter().filter(|(key, _)| key.is_of_tokens()) {
+            if own.cards.base.get(key).is_some_and(|own| own != rate) {
+                let (when, row) = (when.clone(), row.to_owned());
+                found.push(Contradiction { when, key: *key, rate: *rate, row });
+            }
+        }
+    }
+    found
 }
 
 fn has_token_rates(quote: &Quote) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use prices::form::DisputeForm;
 
 use crate::bedrock;
 use crate::card::{Card, Cards, Row, Span, When};
@@ -89,21 +90,42 @@ impl Maker<'_> {
 
     fn stretch(&self, row: &Row, genai: bool) -> Stretch {
         let parts = self.parts(&When::List, row.span, genai.then_some(row));
-        let (merged, rule) = self.judged(parts, None);
+        let (merged, rule) = self.judged(&When::List, parts, None);
         Stretch { span: row.span, free: row.free, merged, rule, ..Stretch::default() }
     }
 
     /// The merged card, and the rule that decided. Who is wrong by a rule is not heard at all:
     /// what he alone says would be of the wrong place too.
-    fn judged(&self, parts: Vec<Part<'_>>, list: Option<&Cards>) -> (Merged, Option<String>) {
-        let merged = merge::merge(&parts, list, self.court);
-        let Some(rule) = self.rule(&merged) else { return (merged, None) };
+    fn judged(
+        &self,
+        when: &When,
+        parts: Vec<Part<'_>>,
+        list: Option<&Cards>,
+    ) -> (Merged, Option<String>) {
+        let mut merged = merge::merge(&parts, list, self.court);
+        let Some(rule) = self.rule(&merged) else {
+            self.contradict(when, &parts, &mut merged);
+            return (merged, None);
+        };
         let wrong = |part: &Part<'_>| {
             let label = self.court.label(part.voice);
             merged.disputes.iter().any(|dispute| dispute.source == label)
         };
         let right: Vec<Part<'_>> = parts.into_iter().filter(|part| !wrong(part)).collect();
         (merge::merge(&right, list, self.court), Some(rule))
+    }
+
+    /// A source that contradicts itself is disputed by itself, where it stands alone.
+    fn contradict(&self, when: &When, parts: &[Part<'_>], merged: &mut Merged) {
+        let [Part { voice: Voice::LiteLlm, .. }] = parts else { return };
+        let quote = self.group.litellm.iter();
+        for own in quote.flat_map(|quote| &quote.contradicted).filter(|own| own.when == *when) {
+            merged.disputes.push(DisputeForm {
+                rate: own.key.name().to_owned(),
+                figure: Some(own.rate.to_string()),
+                source: format!("{}, {}", self.court.label(Voice::LiteLlm), own.row),
+            });
+        }
     }
 
     /// The rule that decides where the sources differ, if one does.
@@ -222,7 +244,7 @@ impl Maker<'_> {
     fn lane_stretch(&self, when: &When, span: Span, row: Option<&Row>, list: &[Listed]) -> Stretch {
         let parts = self.parts(when, span, row);
         let listed = list_cards(list, span.instant_near(self.now));
-        let (merged, rule) = self.judged(parts, listed);
+        let (merged, rule) = self.judged(when, parts, listed);
         Stretch { span, merged, rule, ..Stretch::default() }
     }
 

@@ -114,11 +114,35 @@ impl fmt::Display for Catalogue {
 }
 
 impl Source {
+    /// Reads a file, packed with gzip or plain. Which catalogue it is, its content says; which
+    /// version, its name (`litellm-1.110.0.json.gz`) or else the day on which it is read.
+    ///
+    /// # Errors
+    /// [`ImportError`] where the bytes are of no catalogue.
+    pub fn read(name: &str, bytes: &[u8], read_on: Date) -> Result<Self, ImportError> {
+        let text = unzip(bytes)?;
+        let catalogue = Catalogue::detect(&text).ok_or(ImportError::Unknown)?;
+        let version = version_in(name).unwrap_or_else(|| format!("of {read_on}"));
+        Ok(Self { catalogue, version, read_on, text })
+    }
+
     /// `litellm 1.109.1`.
     #[must_use]
     pub fn label(&self) -> String {
         format!("{} {}", self.catalogue, self.version)
     }
+}
+
+/// The first dotted number in a file's name.
+fn version_in(name: &str) -> Option<String> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let number = |part: &&str| {
+        let digits =
+            |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        part.contains('.') && part.split('.').all(digits)
+    };
+    let parts = name.split(|c: char| !c.is_ascii_digit() && c != '.');
+    parts.map(|part| part.trim_matches('.')).find(number).map(str::to_owned)
 }
 
 /// The most that is unpacked: ten times the largest catalogue there is.
@@ -161,6 +185,21 @@ mod tests {
         ] {
             assert_eq!(Catalogue::detect(text), catalogue, "{text}");
         }
+    }
+
+    #[test]
+    fn the_version_is_in_the_name_or_is_the_day() {
+        let text = br#"{"m": {"litellm_provider": "openai"}}"#;
+        let day = jiff::civil::date(2026, 11, 20);
+        for (name, label) in [
+            ("litellm-1.110.0.json.gz", "litellm 1.110.0"),
+            ("folder-2.0/prices_1.2.json", "litellm 1.2"),
+            ("model_prices_and_context_window.json", "litellm of 2026-11-20"),
+            ("litellm-2026.json", "litellm of 2026-11-20"),
+        ] {
+            assert_eq!(Source::read(name, text, day).unwrap().label(), label, "{name}");
+        }
+        assert_eq!(Source::read("x", b"{}", day), Err(ImportError::Unknown));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Writes a seller's form as TOML: stable bytes, one key per line, models in the order of ids.
 
-use std::fmt::Write as _;
-
 use prices::form::{
     AliasForm, DisputeForm, HoursForm, ModelForm, OverForm, PriceForm, SellerForm, WhenForm,
 };
@@ -188,8 +186,7 @@ fn quoted(text: &str) -> String {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             control if control.is_control() => {
-                // Writing to a string does not fail.
-                let _ = write!(out, "\\u{:04X}", u32::from(control));
+                out.push_str(&format!("\\u{:04X}", u32::from(control)));
             }
             other => out.push(other),
         }

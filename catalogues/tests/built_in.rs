@@ -1,4 +1,5 @@
 //! The built-in catalogue: it is what its sources give, and it says what is known of them.
+#![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

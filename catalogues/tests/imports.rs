@@ -1,4 +1,5 @@
 //! What an import changes and what it leaves alone, with small catalogues and the built-in one.
+#![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 use std::collections::BTreeMap;
 
@@ -95,8 +96,9 @@ fn one_changed_rate_is_one_line() {
     }
 }
 
+/// Unless a source gives the date itself.
 #[test]
-fn a_change_begins_on_the_day_of_its_import_unless_a_source_dates_it() {
+fn importing_changes_nothing_before_its_date() {
     let old = import(&Sellers::new(), &[genai(r#"{"input_mtok": "2"}"#, "[]")], FIRST);
     for (prices, rows, change) in [
         (
@@ -124,7 +126,7 @@ fn a_change_begins_on_the_day_of_its_import_unless_a_source_dates_it() {
 }
 
 #[test]
-fn a_model_that_is_gone_keeps_its_prices_and_is_named() {
+fn nothing_is_deleted_from_the_catalogue() {
     let old = import(&Sellers::new(), &[litellm(&[("m", "1", "2"), ("n", "3", "4")])], FIRST);
     let new = import(&old.sellers, &[litellm(&[("m", "1", "2")])], LATER);
     assert_eq!(inputs(&new.sellers, "n"), [".. 3"]);

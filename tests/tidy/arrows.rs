@@ -10,6 +10,7 @@ const ARROWS: &[Arrows] = &[
     ("domain", &[], &[]),
     ("columns", &["domain"], &[]),
     ("prices", &["domain"], &["usage"]),
+    ("catalogues", &["domain", "prices"], &[]),
     ("books", &["domain", "columns"], &[]),
     ("store", &["domain"], &["tests/support"]),
     ("net", &["domain"], &[]),
@@ -76,6 +77,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("aes-gcm", &["vault"]),
     ("tokio-cron-scheduler", &["jobs"]),
     ("zstd", &["columns"]),
+    ("saphyr", &["catalogues"]),
 ];
 
 /// Arrows that nobody has allowed.
