@@ -30,7 +30,7 @@ mod write;
 mod yaml;
 
 pub use assemble::Kept;
-pub use built_in::{built_in, complete};
+pub use built_in::{built_in, complete, imports, regenerate};
 pub use changes::{Change, Kind};
 pub use generate::{Proposal, generate};
 pub use guards::Refused;

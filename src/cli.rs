@@ -200,10 +200,8 @@ pub(crate) enum PricesCommand {
                             --usage '{\"input_tokens\": 1000, \"output_tokens\": 500}'")]
     Show(PricesShowArgs),
     /// Makes the catalogue anew from public price catalogues, after showing what would change
-    #[command(
-        after_help = "Example:\n  outlay prices import model_prices_and_context_window.json \\\n      \
-                            --catalogue-version 1.109.1"
-    )]
+    #[command(after_help = "Example:\n  outlay prices import model_prices.json \\\n      \
+                            --catalogue-version 1.109.1")]
     Import(PricesImportArgs),
     /// Shows what an import would change, and changes nothing
     #[command(after_help = "Example:\n  outlay prices diff genai-prices-0.2.3.json")]
@@ -236,7 +234,7 @@ pub(crate) struct PricesSourcesArgs {
     /// gzip
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Version of the catalogue, where a file's name does not say it
+    /// Version of the catalogue, where a file's name does not say it [default: the day]
     #[arg(long, value_name = "VERSION")]
     pub(crate) catalogue_version: Option<String>,
     /// The day on which the files were read [default: today]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use catalogues::{Catalogue as Kind, Proposal, Source};
+use catalogues::{Proposal, Source};
 use domain::Clock as _;
 use jiff::civil::Date;
 use prices::{Catalogue, form::SellerForm};
@@ -78,31 +78,21 @@ fn propose(config: &Config, args: &PricesSourcesArgs) -> Result<Proposal> {
         true => BTreeMap::new(),
         false => existing(folder(config, args))?,
     };
+    // Catalogues are heard together: of those that are not given, the built-in copy is.
+    let sources = catalogues::complete(sources);
     Ok(catalogues::generate(&existing, &sources, args.on.unwrap_or(today))?)
 }
 
 fn source(file: &Path, version: Option<&str>, read_on: Date) -> Result<Source> {
     let name = file.display();
     let bytes = fs::read(file).with_context(|| format!("cannot read `{name}`"))?;
-    let text = catalogues::unzip(&bytes).with_context(|| format!("`{name}`"))?;
-    let Some(catalogue) = Kind::detect(&text) else {
-        bail!("`{name}`: {}", catalogues::ImportError::Unknown);
-    };
     let file_name = file.file_name().unwrap_or_default().to_string_lossy();
-    let version = match version.map(str::to_owned).or_else(|| version_in(&file_name)) {
-        Some(version) => version,
-        None => bail!("`{name}` does not say its version: add --catalogue-version VERSION"),
-    };
-    Ok(Source { catalogue, version, read_on, text })
-}
-
-/// The first thing in a file's name that looks like a version: `litellm-1.109.1.json.gz`.
-fn version_in(name: &str) -> Option<String> {
-    let words = name.split(|letter: char| !(letter.is_ascii_digit() || letter == '.'));
-    let is_version = |word: &&str| {
-        word.contains('.') && word.split('.').all(|part| !part.is_empty()) && word.len() <= 32
-    };
-    words.map(|word| word.trim_matches('.')).find(is_version).map(str::to_owned)
+    let mut source =
+        Source::read(&file_name, &bytes, read_on).with_context(|| format!("`{name}`"))?;
+    if let Some(version) = version {
+        version.clone_into(&mut source.version);
+    }
+    Ok(source)
 }
 
 /// The catalogue in a folder, or the built-in one.
@@ -168,22 +158,4 @@ fn write(folder: &Path, files: &[(PathBuf, &str)]) -> Result<()> {
         fs::rename(beside(path), path).with_context(replacing)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_found_in_a_files_name() {
-        for (name, version) in [
-            ("litellm-model-prices-1.109.1.json.gz", Some("1.109.1")),
-            ("genai-prices-0.2.3.json", Some("0.2.3")),
-            ("metergraph-prices-0.7.4.yaml", Some("0.7.4")),
-            ("model_prices_and_context_window.json", None),
-            ("prices-7.json", None),
-        ] {
-            assert_eq!(version_in(name).as_deref(), version, "{name}");
-        }
-    }
 }

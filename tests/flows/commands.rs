@@ -197,7 +197,6 @@ async fn wrong_price_files_are_refused_and_change_nothing(backend: Backend) -> R
         ("empty-1.0.json", "", "neither"),
         ("cut-1.0.json", &price_map("2e-06")[..80], "litellm"),
         ("words-1.0.json", &price_map("\"cheap\""), "litellm 1.0"),
-        ("unversioned.json", &price_map("2e-06"), "--catalogue-version"),
     ] {
         let file = file(name, text)?;
         let (ok, out, err) =
