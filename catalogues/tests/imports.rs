@@ -68,12 +68,15 @@ fn inputs(sellers: &Sellers, model: &str) -> Vec<String> {
 fn one_changed_rate_is_one_line() {
     let old = import(&Sellers::new(), &built_in(), FIRST);
     let mut sources = built_in();
-    let row = sources[1].text.find("\"cerebras/qwen-3.8-27b\"").unwrap();
-    let figure = row + sources[1].text[row..].find("9.9e-07").unwrap();
-    sources[1].text.replace_range(figure..figure + 7, "8.9e-07");
-    let model = sources[0].text.find("\"id\":\"qwen-3.8-27b\"").unwrap();
-    let figure = model + sources[0].text[model..].find("\"0.99\"").unwrap();
-    sources[0].text.replace_range(figure..figure + 6, "\"0.89\"");
+    for (catalogue, model, was, becomes) in [
+        (Catalogue::LiteLlm, "\"cerebras/qwen-3.8-27b\"", "9.9e-07", "8.9e-07"),
+        (Catalogue::GenaiPrices, "\"id\":\"qwen-3.8-27b\"", "\"0.99\"", "\"0.89\""),
+    ] {
+        let text = &mut sources.iter_mut().find(|one| one.catalogue == catalogue).unwrap().text;
+        let model = text.find(model).unwrap();
+        let figure = model + text[model..].find(was).unwrap();
+        text.replace_range(figure..figure + was.len(), becomes);
+    }
 
     let new = import(&old.sellers, &sources, LATER);
 

@@ -23,12 +23,11 @@ flows![FLOWS:
     wrong_price_files_are_refused_and_change_nothing,
 ];
 
-/// A price map with one model, at `input` for a token.
+/// A price map with one model that no other catalogue has, at `input` for a token.
 fn price_map(input: &str) -> String {
     format!(
-        r#"{{"gpt-5.4": {{"litellm_provider": "openai", "mode": "chat",
-            "input_cost_per_token": {input}, "output_cost_per_token": 1.5e-05,
-            "cache_read_input_token_cost": 2.5e-07}}}}"#
+        r#"{{"computer-use-preview": {{"litellm_provider": "openai", "mode": "chat",
+            "input_cost_per_token": {input}, "output_cost_per_token": 1.2e-05}}}}"#
     )
 }
 
@@ -156,7 +155,8 @@ async fn an_imported_catalogue_and_own_prices_count_from_the_next_start_on(
     std::fs::write(&map, price_map("2e-06"))?;
     let map = map.display().to_string();
     let (ok, out, err) = run(&home, &["prices", "diff", &map, "--on", "2026-11-21"]).await?;
-    ensure!(ok && out.contains("gpt-5.4") && out.contains("2.5"), "{out}{err}");
+    let line = "~ input 3 -> 2 from 2026-11-21T00:00:00Z";
+    ensure!(ok && out.contains("computer-use-preview") && out.contains(line), "{out}{err}");
     let (ok, _, err) = run(&home, &["prices", "import", &map]).await?;
     ensure!(!ok && err.contains("--yes"), "nothing is written unasked: {err}");
     let import = ["prices", "import", &map, "--on", "2026-11-21", "--yes"];
@@ -178,8 +178,9 @@ async fn an_imported_catalogue_and_own_prices_count_from_the_next_start_on(
         let line = out.lines().find(|line| line.starts_with("priced: ")).map(str::to_owned);
         line.context(out)
     };
-    ensure!(cost("gpt-5.4", "2026-11-20").await? == "priced: 0.5 USD", "the past stays");
-    ensure!(cost("gpt-5.4", "2026-11-21").await? == "priced: 0.4 USD", "the import counts");
+    let model = "computer-use-preview";
+    ensure!(cost(model, "2026-11-20").await? == "priced: 0.6 USD", "the past stays");
+    ensure!(cost(model, "2026-11-21").await? == "priced: 0.4 USD", "the import counts");
     ensure!(cost("gpt-6-sol", "2026-11-21").await? == "priced: 0.2 USD", "own prices go before");
     Ok(())
 }
