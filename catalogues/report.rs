@@ -19,33 +19,47 @@ impl fmt::Display for Proposal {
             }
             writeln!(f, "    {}", change.kind)?;
         }
-        seller = "";
-        for refused in &self.refused {
-            if refused.seller != seller {
-                writeln!(f, "{}, refused", refused.seller)?;
-                seller = &refused.seller;
-            }
-            writeln!(f, "  {refused}")?;
-        }
         writeln!(f, "{}", self.totals())
     }
 }
 
 impl Proposal {
-    /// How much of what: `3 models added, 1 rate changed, 0 models gone, 84 figures refused`.
+    /// What of the sources is not taken over, and why: one line for each figure or row, under its
+    /// seller.
+    #[must_use]
+    pub fn refusals(&self) -> String {
+        let (mut text, mut seller) = (String::new(), "");
+        for refused in &self.refused {
+            if refused.seller != seller {
+                text.push_str(&format!("{}, refused\n", refused.seller));
+                seller = &refused.seller;
+            }
+            text.push_str(&format!("  {refused}\n"));
+        }
+        text
+    }
+
+    /// How much of what: `3 models added, 1 rate changed, …, 84 figures or rows refused`.
     #[must_use]
     pub fn totals(&self) -> String {
         let count =
             |is: fn(&Kind) -> bool| self.changes.iter().filter(|change| is(&change.kind)).count();
+        let many = |count: usize, what: &str, how: &str| match count {
+            1 => format!("1 {what} {how}"),
+            _ => format!("{count} {what}s {how}"),
+        };
         let added = count(|kind| matches!(kind, Kind::Added { .. }));
         let changed = count(|kind| matches!(kind, Kind::Changed { .. }));
         let gone = count(|kind| matches!(kind, Kind::Gone));
         let disputed = count(|kind| matches!(kind, Kind::Disputed { .. }));
         let others = self.changes.len() - added - changed - gone - disputed;
-        let refused = self.refused.len();
+        let other = if others == 1 { "other change" } else { "other changes" };
         format!(
-            "{added} models added, {changed} rates changed, {others} other changes, \
-             {disputed} newly disputed, {gone} models gone, {refused} figures or rows refused"
+            "{}, {}, {others} {other}, {disputed} newly disputed, {}, {} figures or rows refused",
+            many(added, "model", "added"),
+            many(changed, "rate", "changed"),
+            many(gone, "model", "gone"),
+            self.refused.len()
         )
     }
 

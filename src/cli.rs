@@ -246,6 +246,9 @@ pub(crate) struct PricesSourcesArgs {
     /// Folder of the catalogue [default: the configured one]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
+    /// Lists as well what of the sources is not taken over, and why
+    #[arg(long)]
+    pub(crate) refused: bool,
     /// Starts from nothing instead of the folder's or the built-in catalogue
     #[arg(long)]
     pub(crate) from_nothing: bool,

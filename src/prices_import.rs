@@ -24,8 +24,7 @@ use crate::{
 
 /// Shows what an import would change.
 pub(crate) fn diff(config: &Config, args: &PricesSourcesArgs) -> Result<()> {
-    let proposal = propose(config, args)?;
-    say(proposal.to_string().trim_end());
+    show(&propose(config, args)?, args);
     Ok(())
 }
 
@@ -33,7 +32,7 @@ pub(crate) fn diff(config: &Config, args: &PricesSourcesArgs) -> Result<()> {
 pub(crate) fn import(config: &Config, args: &PricesImportArgs) -> Result<()> {
     let folder = folder(config, &args.sources);
     let proposal = propose(config, &args.sources)?;
-    say(proposal.to_string().trim_end());
+    show(&proposal, &args.sources);
     let files: BTreeMap<String, String> = proposal
         .sellers
         .iter()
@@ -60,6 +59,17 @@ pub(crate) fn import(config: &Config, args: &PricesImportArgs) -> Result<()> {
         catalogue.id()
     ));
     Ok(())
+}
+
+fn show(proposal: &Proposal, args: &PricesSourcesArgs) {
+    if args.refused {
+        say(proposal.refusals().trim_end());
+    }
+    let hint = match proposal.refused.is_empty() || args.refused {
+        true => "",
+        false => " (--refused lists them)",
+    };
+    say(&format!("{}{hint}", proposal.to_string().trim_end()));
 }
 
 fn folder<'a>(config: &'a Config, args: &'a PricesSourcesArgs) -> &'a Path {

@@ -23,6 +23,7 @@ struct Row {
     service: String,
     model: String,
     condition: String,
+    hours: Vec<String>,
     currency: String,
     rates: Vec<Rate>,
     effective_from: Option<String>,
@@ -149,7 +150,9 @@ fn listing(prices: &Prices) -> Result<Listing<'_>> {
 fn say_row(row: &Row) {
     let from = row.effective_from.as_deref().unwrap_or("the beginning");
     let until = row.effective_until.as_deref().map_or(String::new(), |at| format!(" until {at}"));
-    say(&format!("{}/{}, {}, from {from}{until}", row.service, row.model, row.condition));
+    let hours: String = row.hours.iter().map(|hours| format!(", {hours}")).collect();
+    let of = format!("{}/{}, {}{hours}", row.service, row.model, row.condition);
+    say(&format!("{of}, from {from}{until}"));
     let cells = row.rates.iter().map(|rate| {
         let over =
             rate.over_input_tokens.map_or(String::new(), |over| format!("over {over} input"));

@@ -81,10 +81,17 @@ fn one_changed_rate_is_one_line() {
     let new = import(&old.sellers, &sources, LATER);
 
     let report = new.to_string();
-    let changes: Vec<&str> = report.lines().take_while(|line| !line.contains("refused")).collect();
+    let changes: Vec<&str> = report.lines().collect();
+    let totals = "0 models added, 1 rate changed, 0 other changes, 0 newly disputed, \
+                  0 models gone, 183 figures or rows refused";
     assert_eq!(
         changes,
-        ["cerebras", "  qwen-3.8-27b", "    ~ input 0.99 -> 0.89 from 2026-12-24T00:00:00Z",]
+        [
+            "cerebras",
+            "  qwen-3.8-27b",
+            "    ~ input 0.99 -> 0.89 from 2026-12-24T00:00:00Z",
+            totals,
+        ]
     );
     let row = |proposal: &Proposal| {
         let form = &proposal.sellers["cerebras"];

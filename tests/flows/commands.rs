@@ -194,16 +194,25 @@ async fn wrong_price_files_are_refused_and_change_nothing(backend: Backend) -> R
     };
     let folder = home.path("catalogue");
     let into = folder.display().to_string();
+    let import = async |file: &str| {
+        run(&home, &["prices", "import", file, "--yes", "--refused", "--folder", &into]).await
+    };
     for (name, text, told) in [
-        ("empty-1.0.json", "", "neither"),
-        ("cut-1.0.json", &price_map("2e-06")[..80], "litellm"),
-        ("words-1.0.json", &price_map("\"cheap\""), "litellm 1.0"),
+        ("empty-1.0.json", "", "neither a price map"),
+        ("cut-1.0.json", &price_map("2e-06")[..120], "litellm 1.0"),
+        ("packed-1.0.json.gz", "\u{1f}\u{8b}", "neither a price map"),
     ] {
-        let file = file(name, text)?;
-        let (ok, out, err) =
-            run(&home, &["prices", "import", &file, "--yes", "--folder", &into]).await?;
-        let refused = !ok && err.contains(told) || ok && out.contains("refused");
-        ensure!(refused, "{name}: {out}{err}");
+        let (ok, out, err) = import(&file(name, text)?).await?;
+        ensure!(!ok && err.contains(told), "{name}: {out}{err}");
+        ensure!(!folder.exists(), "{name}: nothing is written");
+    }
+    for (figure, told) in [
+        ("\"cheap\"", "computer-use-preview: input_cost_per_token \"cheap\""),
+        ("-2e-06", "computer-use-preview: input_cost_per_token -2e-06"),
+        ("2.0", "computer-use-preview: input_cost_per_token 2.0"),
+    ] {
+        let (ok, out, err) = import(&file("odd-1.0.json", &price_map(figure))?).await?;
+        ensure!(ok && out.contains(told), "a row that cannot be is refused by itself: {out}{err}");
     }
     let own = file(
         "own.toml",
@@ -212,7 +221,6 @@ async fn wrong_price_files_are_refused_and_change_nothing(backend: Backend) -> R
     )?;
     let (ok, _, err) = run(&home, &["serve", "--prices-file", &own]).await?;
     ensure!(!ok && err.contains("own.toml:6: model `m`: is zero"), "{err}");
-    std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("openai.toml"), "seller = \"openai\"\ncolour = 1\n")?;
     let (ok, _, err) = run(&home, &["serve", "--prices-folder", &into]).await?;
     ensure!(!ok && err.contains("openai.toml:2: unknown field `colour`"), "{err}");
