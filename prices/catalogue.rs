@@ -6,7 +6,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use crate::{
     Model, Origin, Problem,
@@ -252,6 +252,12 @@ impl Catalogue {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The newest day on which a source of it was read; `None` where none says so.
+    #[must_use]
+    pub fn read_on(&self) -> Option<Date> {
+        self.id.get(.."2026-01-31".len())?.parse().ok()
     }
 
     /// A seller by its name, lower case.

@@ -65,13 +65,15 @@ impl App {
         let runner = start_runner(config, &store, &clock, &vault).await?;
         let ticks = Ticks::start(runner.waker()).await.context("starting the ticker")?;
         let local_token = new_local_token()?;
+        let prices = price_files::catalogue(&config.prices_folder)?;
+        price_files::report_age(&prices, domain::time::utc_day(clock.now()));
         let state = AppState {
             store: store.clone(),
             vault: Arc::new(VaultSealer(vault)),
             clock,
             reports: Arc::new(ChargeReports::new(store)),
             catalogue: catalogue(),
-            prices: price_files::catalogue(&config.prices_folder)?,
+            prices,
             operator_prices: price_files::operator_prices(config.prices_file.as_deref())?,
             wake: runner.waker(),
             metrics: Arc::new(move || metrics.render()),

@@ -3,22 +3,47 @@
 use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
+use jiff::civil::Date;
 use prices::{Catalogue, FileProblem, OwnPrices};
 
 /// The catalogue in `folder`, or the built-in one where the folder has no files.
 pub(crate) fn catalogue(folder: &Path) -> Result<Arc<Catalogue>> {
     let files = toml_files(folder)?;
     if files.is_empty() {
-        return Ok(Arc::new(Catalogue::built_in().clone()));
+        return Ok(Arc::new(Catalogue::read_built_in()));
     }
     match Catalogue::from_toml(&files) {
-        Ok(catalogue) => Ok(Arc::new(catalogue)),
+        Ok(catalogue) => {
+            let built_in = Catalogue::built_in();
+            if catalogue.read_on() < built_in.read_on() {
+                tracing::warn!(
+                    folder = %folder.display(), catalogue = catalogue.id(),
+                    built_in = built_in.id(),
+                    "the price catalogue in the folder is older than the built-in one"
+                );
+            }
+            Ok(Arc::new(catalogue))
+        }
         Err(problems) => bail!(
             "the price catalogue in `{}` is wrong:\n{}\nCorrect it, or move the folder away to use \
              the built-in catalogue.",
             folder.display(),
             told(&problems)
         ),
+    }
+}
+
+/// Says in the log where a catalogue is older than prices stay. It is used all the same.
+pub(crate) fn report_age(catalogue: &Catalogue, today: Date) {
+    const OLD_DAYS: i32 = 90;
+    let read_on = catalogue.read_on();
+    let age = read_on.and_then(|day| today.since(day).ok()).map_or(0, |span| span.get_days());
+    if age > OLD_DAYS {
+        tracing::warn!(
+            catalogue = catalogue.id(),
+            age_days = age,
+            "the price catalogue is old: import newer sources with `outlay prices import`"
+        );
     }
 }
 

@@ -37,6 +37,7 @@ fn every_row_is_right() {
 fn the_built_in_catalogue_is_called_by_its_content() {
     let read_again = Catalogue::from_forms(&Catalogue::built_in_forms()).unwrap();
     assert_eq!(Catalogue::built_in().id(), read_again.id());
+    assert_eq!(read_again.read_on().unwrap().to_string(), "2026-11-20");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod budgets;
 pub mod headers;
 pub mod leaks;
 pub mod links;
+pub mod lints;
 pub mod orphans;
 mod repository_files;
 pub mod symmetry;

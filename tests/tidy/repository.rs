@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use tidy::{Repository, arrows, budgets, headers, leaks, links, orphans, symmetry, traps};
+use tidy::{Repository, arrows, budgets, headers, leaks, links, lints, orphans, symmetry, traps};
 
 static REPOSITORY: LazyLock<Repository> =
     LazyLock::new(|| Repository::read().expect("the repository can be read"));
@@ -42,6 +42,11 @@ fn nothing_looks_like_a_credential_or_a_path_of_one_machine() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     assert_none(links::findings);
+}
+
+#[test]
+fn every_room_keeps_the_lints_and_floats_stay_where_no_money_is() {
+    assert_none(lints::findings);
 }
 
 #[test]
