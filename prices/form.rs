@@ -1,6 +1,6 @@
 //! The text form of the price catalogue: what a seller's TOML file holds, word for word.
 //!
-//! Decimals are strings and stay strings here; [`read`](crate::read) checks them and makes exact
+//! Decimals are strings and stay strings here; `read_model` checks them and makes exact
 //! rates. The same form is used by the built-in catalogue, by an operator's own file, and by the
 //! API, so a row can be moved from one to the other. The build script reads it too, which is why
 //! this file uses nothing but `serde`.

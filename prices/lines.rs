@@ -139,6 +139,9 @@ impl<'c, 'a> Lines<'c, 'a> {
 
     fn price_output(&mut self) -> Result<(), EstimateError> {
         let Some(output) = self.usage.output_tokens else { return Ok(()) };
+        if self.is_sold_by_picture() && self.lines.iter().any(|line| line.unit == Unit::IMAGES) {
+            return Ok(()); // the pictures are the output
+        }
         let audio = self.usage.output_audio_tokens.unwrap_or(0);
         let image = self.usage.output_image_tokens.unwrap_or(0);
         let rest = output.saturating_sub(audio).saturating_sub(image);
@@ -167,7 +170,11 @@ impl<'c, 'a> Lines<'c, 'a> {
         }
         let characters = usage.input_characters.unwrap_or(0);
         self.or_by_token(RateKey::InputCharacters, characters, usage.input_tokens)?;
-        self.or_by_token(RateKey::Image, usage.images.unwrap_or(0), usage.output_tokens)?;
+        let pictures = usage.images.unwrap_or(0);
+        match self.is_sold_by_picture() {
+            true => self.part(RateKey::Image, pictures, &Without::Nothing)?,
+            false => self.or_by_token(RateKey::Image, pictures, usage.output_tokens)?,
+        }
         self.or_by_token(RateKey::Page, usage.pages.unwrap_or(0), usage.input_tokens)?;
         self.price_audio_seconds()
     }
@@ -224,6 +231,11 @@ impl<'c, 'a> Lines<'c, 'a> {
 
     fn has(&self, key: RateKey) -> bool {
         self.card.rate(key).is_some() || self.row.card.rate(key).is_some()
+    }
+
+    /// Whether what comes out is sold by the picture and not by the token.
+    fn is_sold_by_picture(&self) -> bool {
+        self.has(RateKey::Image) && !self.has(RateKey::Output) && !self.has(RateKey::OutputImage)
     }
 
     fn has_token_rates(&self) -> bool {

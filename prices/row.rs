@@ -251,12 +251,13 @@ pub struct Model {
 }
 
 impl Model {
-    /// The row for a condition and an instant. One that is for certain hours goes before one that
-    /// is for all.
+    /// The row with rates for a condition and an instant. One that is for certain hours goes before
+    /// one that is for all.
     #[must_use]
     pub fn row(&self, when: When, at: Timestamp) -> Option<&Row> {
         let mut found = None;
-        for row in self.rows.iter().filter(|row| row.when == when && row.holds_at(at)) {
+        let holds = |row: &&Row| row.when == when && row.adjustment.is_none() && row.holds_at(at);
+        for row in self.rows.iter().filter(holds) {
             if !row.hours.is_empty() {
                 return Some(row);
             }

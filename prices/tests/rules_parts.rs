@@ -233,9 +233,17 @@ seller = "gallery"
 id = "by-the-picture"
 [[model.price]]
 per_image = "0.04"
+[[model]]
+id = "with-a-prompt"
+[[model.price]]
+input = "2"
+per_image = "0.04"
 "#,
     ]);
     let usage = Usage { images: Some(2), output_image_tokens: Some(1_000), ..tokens(0, 1_000) };
+    let prompted = Usage { input_tokens: Some(1_000), ..usage.clone() };
+    let estimate = ask("gallery", "with-a-prompt", prompted).of(&shop);
+    assert_eq!(lines(&estimate), ["images 2 0.08", "input_tokens 1000 0.002"]);
     let by_token = ask("shop", "painter", usage.clone()).of(&shop);
     assert_eq!(cost(&by_token), "0.032");
     assert_eq!(notes(&by_token), ["`images` not priced: tokens are"]);
