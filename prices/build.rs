@@ -1,4 +1,5 @@
-//! Compiles the catalogue's TOML files into one compact JSON text, which is built into the library.
+//! Compiles the catalogue's TOML files into compact JSON, a line for each seller, which is built into
+//! the library.
 //! A file that cannot be read fails the build with its name and line.
 
 use std::{collections::BTreeMap, env, error::Error, fs, path::Path};
@@ -27,7 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let sellers: Vec<_> = files.into_values().collect();
     let out = env::var("OUT_DIR")?;
-    fs::write(Path::new(&out).join("catalogue.json"), serde_json::to_string(&sellers)?)?;
+    // One seller a line, so that the lines can be read side by side.
+    let lines = sellers.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    fs::write(Path::new(&out).join("catalogue.jsonl"), lines.join("\n"))?;
     fs::write(Path::new(&out).join("catalogue.id"), id::id_of(&sellers))?;
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroUsize,
     sync::LazyLock,
+    thread,
 };
 
 use foldhash::fast::RandomState;
@@ -174,11 +176,22 @@ impl Catalogue {
     /// Where the built-in catalogue is wrong, which its tests prevent.
     #[must_use]
     pub fn read_built_in() -> Catalogue {
-        let forms = Catalogue::built_in_forms();
-        match Catalogue::named(BUILT_IN_ID.to_owned(), &forms) {
-            Ok(catalogue) => catalogue,
-            Err(problems) => panic!("the built-in catalogue is wrong: {}", problems[0]),
-        }
+        let mut lines: Vec<&str> = BUILT_IN.lines().collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        // Dealt out like cards, longest first, so that no hand is much longer than another.
+        let hands = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(HANDS_MAX);
+        let hand = |at: usize| lines.iter().skip(at).step_by(hands).map(|line| read_line(line));
+        let sellers = thread::scope(|scope| {
+            let others: Vec<_> =
+                (1..hands).map(|at| scope.spawn(move || hand(at).collect::<Vec<_>>())).collect();
+            let mut sellers: Vec<Seller> = hand(0).collect();
+            for other in others {
+                sellers.extend(other.join().expect("the tests have read the built-in catalogue"));
+            }
+            sellers
+        });
+        let by_name = sellers.into_iter().map(|seller| (seller.name.clone(), seller));
+        Catalogue { id: BUILT_IN_ID.to_owned(), sellers: by_name.collect() }
     }
 
     /// The sellers' forms that are built in.
@@ -187,7 +200,7 @@ impl Catalogue {
     /// Where the built-in catalogue is wrong, which its tests prevent.
     #[must_use]
     pub fn built_in_forms() -> Vec<SellerForm> {
-        serde_json::from_str(BUILT_IN).expect("the build script has written the catalogue")
+        BUILT_IN.lines().map(form_of_line).collect()
     }
 
     /// Reads a catalogue from TOML files, one for each seller, by their names.
@@ -223,10 +236,6 @@ impl Catalogue {
     /// # Errors
     /// Every problem of every form.
     pub fn from_forms(forms: &[SellerForm]) -> Result<Catalogue, Vec<CatalogueProblem>> {
-        Catalogue::named(id_of(forms), forms)
-    }
-
-    fn named(id: String, forms: &[SellerForm]) -> Result<Catalogue, Vec<CatalogueProblem>> {
         let mut problems = vec![];
         let mut sellers = Names::default();
         for form in forms {
@@ -242,7 +251,7 @@ impl Catalogue {
             }
         }
         match problems.is_empty() {
-            true => Ok(Catalogue { id, sellers }),
+            true => Ok(Catalogue { id: id_of(forms), sellers }),
             false => Err(problems),
         }
     }
@@ -275,5 +284,18 @@ impl Catalogue {
     }
 }
 
-const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.json"));
+/// More threads than this would start longer than they read.
+const HANDS_MAX: usize = 4;
+const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.jsonl"));
 const BUILT_IN_ID: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.id"));
+
+fn form_of_line(line: &str) -> SellerForm {
+    serde_json::from_str(line).expect("the build script has written the catalogue")
+}
+
+fn read_line(line: &str) -> Seller {
+    match Seller::read(&form_of_line(line), Origin::Catalogue) {
+        Ok(seller) => seller,
+        Err(problems) => panic!("the built-in catalogue is wrong: {}", problems[0]),
+    }
+}
