@@ -12,8 +12,8 @@ use std::{
 use domain::{RateContext, Usage};
 use prices::{Call, Catalogue};
 
-const ROUNDS: usize = 7;
-const CALLS: u32 = 200_000;
+const ROUNDS: usize = 40;
+const CALLS: u32 = 25_000;
 
 fn main() {
     let load = best(3, || drop(black_box(Catalogue::read_built_in())));
