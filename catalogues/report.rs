@@ -63,9 +63,9 @@ impl Proposal {
         )
     }
 
-    /// Whether everything stays as it is.
+    /// Whether every price stays as it is. Models that are gone from the sources keep theirs.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.iter().all(|change| matches!(change.kind, Kind::Gone))
     }
 }

@@ -1,6 +1,5 @@
-//! Compiles the catalogue's TOML files into compact JSON, a line for each seller, which is built into
-//! the library.
-//! A file that cannot be read fails the build with its name and line.
+//! Compiles the catalogue's TOML files into compact JSON, a line for each seller, which is built
+//! into the library. A file that cannot be read fails the build with its name and line.
 
 use std::{collections::BTreeMap, env, error::Error, fs, path::Path};
 

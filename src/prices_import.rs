@@ -33,6 +33,10 @@ pub(crate) fn import(config: &Config, args: &PricesImportArgs) -> Result<()> {
     let folder = folder(config, &args.sources);
     let proposal = propose(config, &args.sources)?;
     show(&proposal, &args.sources);
+    if proposal.changes_nothing() {
+        say("Nothing is written: the catalogue is up to date.");
+        return Ok(());
+    }
     let files: BTreeMap<String, String> = proposal
         .sellers
         .iter()
@@ -43,10 +47,6 @@ pub(crate) fn import(config: &Config, args: &PricesImportArgs) -> Result<()> {
         anyhow::anyhow!("the result would be wrong, so nothing was written:\n{}", told.join("\n"))
     })?;
     let changed = changed_files(folder, &files)?;
-    if changed.is_empty() {
-        say(&format!("`{}` is up to date.", folder.display()));
-        return Ok(());
-    }
     if !args.yes {
         confirm(changed.len(), folder)?;
     }

@@ -64,6 +64,7 @@ struct Line {
     quantity: serde_json::Number,
     price: String,
     per: serde_json::Number,
+    multiplier: Option<String>,
     cost: String,
 }
 
@@ -161,12 +162,18 @@ fn say_row(row: &Row) {
     });
     let price = format!(">{}", row.currency);
     let columns = vec!["unit", "", price.as_str(), ">per", ""];
-    let nothing = RawValue::NULL;
-    say(&Listing { columns, rows: cells.collect(), json: nothing }.table());
+    let cells: Vec<_> = cells.collect();
+    if !cells.is_empty() {
+        say(&Listing { columns, rows: cells, json: RawValue::NULL }.table());
+    }
+    let read = row.read_on.as_deref().map_or(String::new(), |day| format!(", read {day}"));
+    let sure = format!("({}{read})", row.confidence);
     let told = [row.source.as_deref(), row.link.as_deref()].into_iter().flatten();
     let told: Vec<&str> = told.collect();
-    let read = row.read_on.as_deref().map_or(String::new(), |day| format!(", read {day}"));
-    say(&format!("{} ({}{read})", told.join(", "), row.confidence));
+    say(&match told.is_empty() {
+        true => sure,
+        false => format!("{} {sure}", told.join(", ")),
+    });
     for note in &row.notes {
         say(note);
     }
@@ -196,10 +203,11 @@ async fn show_estimate(client: &Client, args: &PricesShowArgs, usage: &str) -> R
             line.quantity.to_string(),
             line.price.clone(),
             line.per.to_string(),
+            line.multiplier.clone().unwrap_or_else(|| "1".to_owned()),
             line.cost.clone(),
         ]
     });
-    let columns = vec!["unit", ">quantity", ">price", ">per", ">cost"];
+    let columns = vec!["unit", ">quantity", ">price", ">per", ">times", ">cost"];
     let rows = rows.collect();
     match args.output.output {
         Output::Json => {
