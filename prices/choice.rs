@@ -57,12 +57,22 @@ impl<'c> Choice<'c> {
             by(call.service).or_else(|| by(service))
         });
         if let Some((service, model)) = rated {
-            return self.choose_row(service, model, call);
+            self.choose_row(service, model, call);
+            if self.chosen.is_some() || priced_tier(call.context).is_none() {
+                return;
+            }
+            // Own rows for other conditions only: the catalogue's are for this one.
+            self.missing.clear();
+            self.notes.clear();
         }
         let Some(found) = found else {
             let is_known = catalogue.seller(call.service).is_some()
                 || own.iter().any(|own| own.has_service(call.service));
-            self.missing.push(if is_known { Missing::Model } else { Missing::Service });
+            self.missing.push(match (rated, is_known) {
+                (Some(_), _) => Missing::RowAt(call.at),
+                (None, true) => Missing::Model,
+                (None, false) => Missing::Service,
+            });
             return;
         };
         self.notes = found.notes;

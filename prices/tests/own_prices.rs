@@ -94,6 +94,25 @@ fn an_own_row_without_a_batch_rate_says_so_and_does_not_borrow_one() {
 }
 
 #[test]
+fn an_own_batch_row_alone_leaves_other_calls_to_the_catalogue() {
+    let shop = catalogue(&[SHOP]);
+    let own = rows(
+        "gpt-5",
+        "[[seller.model.price]]\nwhen = { processing = \"batch\" }\n\
+         input = \"0.2\"\noutput = \"2\"\n",
+    );
+    let asked = ask("shop", "gpt-5", tokens(1_000_000, 0));
+    let standard = asked.clone().with(&shop, &[&own]);
+    assert_eq!(cost(&standard), "1");
+    assert_eq!(standard.used.unwrap().row_name(), "shop/gpt-5?standard");
+    let batch = asked.context(|context| context.processing = Some(Processing::Batch));
+    assert_eq!(cost(&batch.with(&shop, &[&own])), "0.2");
+    let elsewhere = catalogue(&[SHOP.replace("gpt-5", "other").as_str()]);
+    let standard = ask("shop", "gpt-5", tokens(1, 0)).with(&elsewhere, &[&own]);
+    assert_eq!(unpriced(&standard), ["price at 2026-11-20T12:00:00Z"]);
+}
+
+#[test]
 fn an_adjustment_is_for_every_condition() {
     let shop = catalogue(&[SHOP]);
     let own = rows("*", "[[seller.model.price]]\nmultiplier = \"1.2\"\n");
