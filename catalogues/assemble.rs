@@ -1,12 +1,13 @@
 //! Puts a seller's form together: models with names and rows, in a fixed order.
 
+use prices::RateKey;
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil};
 use prices::form::{ModelForm, OverForm, PriceForm, SellerForm, WhenForm};
 
 use crate::aliases;
-use crate::card::{Card, Extras, Key, Span, When};
+use crate::card::{Card, Extras, Span, When};
 use crate::guards::Refused;
 use crate::join::{self, Group, Sources};
 use crate::merge::{Court, Labels, Voice, Witnesses};
@@ -146,7 +147,7 @@ impl Assembler<'_> {
             ..PriceForm::default()
         };
         for (key, rate) in &merged.cards.base {
-            if let Some(place) = row.rate_mut(key.name()) {
+            if let Some(place) = row.rate_mut(key.as_str()) {
                 *place = Some(rate.to_string());
             }
         }
@@ -163,10 +164,10 @@ impl Assembler<'_> {
                 row.not_computable = extras.not_computable.iter().cloned().collect();
             }
         }
-        if merged.cards.base.contains_key(&Key::PerAudioHour) {
+        if merged.cards.base.contains_key(&RateKey::AudioHour) {
             row.minimum_audio_seconds.clone_from(&extras.minimum_audio_seconds);
         }
-        if merged.cards.base.contains_key(&Key::PerWebSearch) {
+        if merged.cards.base.contains_key(&RateKey::WebSearch) {
             row.free_web_searches.clone_from(&extras.free_web_searches);
         }
         row
@@ -254,7 +255,7 @@ impl Assembler<'_> {
 
 /// Whether a row says what is sold, not only a fee beside it.
 fn has_rates(row: &PriceForm) -> bool {
-    let fee = Key::PerWebSearch.name();
+    let fee = RateKey::WebSearch.as_str();
     let is_list = row.when == WhenForm::default();
     row.rates().iter().any(|(key, rate)| rate.is_some() && (is_list || *key != fee))
 }
@@ -267,7 +268,7 @@ fn over(bound: crate::card::Bound, card: &Card) -> OverForm {
     }
     // Fees do not depend on how long the input is.
     for (key, rate) in card.iter().filter(|(key, _)| key.is_of_tokens()) {
-        if let Some(place) = form.rate_mut(key.name()) {
+        if let Some(place) = form.rate_mut(key.as_str()) {
             *place = Some(rate.to_string());
         }
     }

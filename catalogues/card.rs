@@ -1,5 +1,6 @@
 //! Rate cards before they are merged: which rates a source gives under which condition.
 
+use prices::RateKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -7,62 +8,8 @@ use prices::form::{HoursForm, WhenForm};
 
 use crate::decimal::Rate;
 
-/// The rates of a card, in the order of the catalogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
-    Input,
-    CacheRead,
-    CacheWrite5m,
-    CacheWrite1h,
-    InputAudio,
-    InputImage,
-    CacheReadAudio,
-    CacheReadImage,
-    Output,
-    OutputReasoning,
-    OutputAudio,
-    OutputImage,
-    InputCharacters,
-    PerRequest,
-    PerWebSearch,
-    PerImage,
-    PerPage,
-    PerAudioHour,
-}
-
-impl Key {
-    /// As the catalogue's form names it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::CacheRead => "cache_read",
-            Self::CacheWrite5m => "cache_write_5m",
-            Self::CacheWrite1h => "cache_write_1h",
-            Self::InputAudio => "input_audio",
-            Self::InputImage => "input_image",
-            Self::CacheReadAudio => "cache_read_audio",
-            Self::CacheReadImage => "cache_read_image",
-            Self::Output => "output",
-            Self::OutputReasoning => "output_reasoning",
-            Self::OutputAudio => "output_audio",
-            Self::OutputImage => "output_image",
-            Self::InputCharacters => "input_characters",
-            Self::PerRequest => "per_request",
-            Self::PerWebSearch => "per_web_search",
-            Self::PerImage => "per_image",
-            Self::PerPage => "per_page",
-            Self::PerAudioHour => "per_audio_hour",
-        }
-    }
-
-    /// Whether the rate is for a million tokens.
-    pub(crate) fn is_of_tokens(self) -> bool {
-        self <= Self::OutputImage
-    }
-}
-
 /// Rates by key. What is absent is unknown, never zero.
-pub(crate) type Card = BTreeMap<Key, Rate>;
+pub(crate) type Card = BTreeMap<RateKey, Rate>;
 
 /// Where a card for much input begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,7 +105,7 @@ pub(crate) struct Row {
     pub(crate) span: Span,
     pub(crate) cards: Cards,
     /// Keys that the source gives for the list price only and lets apply here too.
-    pub(crate) inherited: BTreeSet<Key>,
+    pub(crate) inherited: BTreeSet<RateKey>,
     /// The source gives the date on which this begins.
     pub(crate) dated: bool,
     pub(crate) free: bool,
@@ -186,7 +133,7 @@ pub(crate) struct OffPeak {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contradiction {
     pub(crate) when: When,
-    pub(crate) key: Key,
+    pub(crate) key: RateKey,
     /// The figure that was not taken.
     pub(crate) rate: Rate,
     /// The row that gives it, as the source names it.

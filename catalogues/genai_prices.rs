@@ -3,13 +3,14 @@
 //! A variant is written out as a complete card here. Names are the model's id and what its match
 //! tree says to be equal; prefixes, substrings and patterns are not names.
 
+use prices::RateKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, civil};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::card::{Bound, Card, Cards, Key, Quote, Row, SellerQuotes, Span, When};
+use crate::card::{Bound, Card, Cards, Quote, Row, SellerQuotes, Span, When};
 use crate::decimal::Rate;
 use crate::guards::{self, Refused};
 use crate::sellers::{self, Seller};
@@ -89,25 +90,25 @@ struct WireTier {
 }
 
 /// Unit names, our keys, and how far the decimal point moves.
-const UNITS: &[(&str, Key, i32)] = &[
-    ("input_mtok", Key::Input, 0),
-    ("output_mtok", Key::Output, 0),
-    ("cache_read_mtok", Key::CacheRead, 0),
-    ("cache_write_mtok", Key::CacheWrite5m, 0),
-    ("cache_write_1h_mtok", Key::CacheWrite1h, 0),
-    ("input_audio_mtok", Key::InputAudio, 0),
-    ("output_audio_mtok", Key::OutputAudio, 0),
-    ("cache_audio_read_mtok", Key::CacheReadAudio, 0),
-    ("input_image_mtok", Key::InputImage, 0),
-    ("output_image_mtok", Key::OutputImage, 0),
-    ("cache_image_read_mtok", Key::CacheReadImage, 0),
-    ("output_reasoning_mtok", Key::OutputReasoning, 0),
-    ("input_mchars", Key::InputCharacters, 0),
-    ("requests_kcount", Key::PerRequest, -3),
-    ("web_searches_kcount", Key::PerWebSearch, -3),
-    ("input_document_kpages", Key::PerPage, -3),
-    ("audio_hours", Key::PerAudioHour, 0),
-    ("input_audio_hours", Key::PerAudioHour, 0),
+const UNITS: &[(&str, RateKey, i32)] = &[
+    ("input_mtok", RateKey::Input, 0),
+    ("output_mtok", RateKey::Output, 0),
+    ("cache_read_mtok", RateKey::CacheRead, 0),
+    ("cache_write_mtok", RateKey::CacheWrite5m, 0),
+    ("cache_write_1h_mtok", RateKey::CacheWrite1h, 0),
+    ("input_audio_mtok", RateKey::InputAudio, 0),
+    ("output_audio_mtok", RateKey::OutputAudio, 0),
+    ("cache_audio_read_mtok", RateKey::CacheReadAudio, 0),
+    ("input_image_mtok", RateKey::InputImage, 0),
+    ("output_image_mtok", RateKey::OutputImage, 0),
+    ("cache_image_read_mtok", RateKey::CacheReadImage, 0),
+    ("output_reasoning_mtok", RateKey::OutputReasoning, 0),
+    ("input_mchars", RateKey::InputCharacters, 0),
+    ("requests_kcount", RateKey::Request, -3),
+    ("web_searches_kcount", RateKey::WebSearch, -3),
+    ("input_document_kpages", RateKey::Page, -3),
+    ("audio_hours", RateKey::AudioHour, 0),
+    ("input_audio_hours", RateKey::AudioHour, 0),
 ];
 
 /// All models of the sellers that we know.
@@ -300,7 +301,7 @@ impl Reader<'_> {
     /// The card of a table; a key without tiers is the same however long the input.
     fn cards(&mut self, prices: &WirePrices) -> Cards {
         let mut base = Card::new();
-        let mut tiers: BTreeMap<Key, BTreeMap<Bound, Rate>> = BTreeMap::new();
+        let mut tiers: BTreeMap<RateKey, BTreeMap<Bound, Rate>> = BTreeMap::new();
         for (name, key, shift) in UNITS {
             let Some(raw) = prices.get(*name) else { continue };
             let tiered: Option<WireTiered> = serde_json::from_str(raw.get()).ok();
@@ -330,7 +331,7 @@ impl Reader<'_> {
         Cards { base, over }
     }
 
-    fn rate(&mut self, key: Key, raw: &str, shift: i32, name: &str) -> Option<Rate> {
+    fn rate(&mut self, key: RateKey, raw: &str, shift: i32, name: &str) -> Option<Rate> {
         match guards::figure(key, Rate::read(raw.trim_matches('"'), shift)) {
             Ok(rate) => rate,
             Err(reason) => {

@@ -1,8 +1,8 @@
 //! Figures that are not believed, and why.
 
+use prices::RateKey;
 use std::fmt;
 
-use crate::card::Key;
 use crate::decimal::Rate;
 
 /// A token rate below a tenth of a cent or above 2,000 dollars per million is no price.
@@ -37,7 +37,7 @@ impl fmt::Display for Refused {
 
 /// Reads one figure: a rate, nothing for a zero, or why it is refused.
 pub(crate) fn figure(
-    key: Key,
+    key: RateKey,
     read: Result<Rate, crate::decimal::RateError>,
 ) -> Result<Option<Rate>, String> {
     let rate = read.map_err(|error| error.to_string())?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Option<String>, String> {
-        figure(Key::Input, Rate::read(text, 6)).map(|rate| rate.map(|rate| rate.to_string()))
+        figure(RateKey::Input, Rate::read(text, 6)).map(|rate| rate.map(|rate| rate.to_string()))
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Which rows of the sources are about one model: exact names, and dates at their end where the
 //! rates are equal. A name belongs to one model of a seller only.
 
+use prices::RateKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::card::{Card, Key, Quote, SellerQuotes, When};
+use crate::card::{Card, Quote, SellerQuotes, When};
 use crate::decimal::Rate;
 use crate::names::undated;
 
@@ -203,15 +204,15 @@ impl Join {
 fn align_fees(genai: &Quote, litellm: &mut Quote) {
     let per_request = genai.lanes.get(&When::List).into_iter().flatten().any(|row| {
         let card = &row.cards.base;
-        card.contains_key(&Key::PerRequest) && !card.contains_key(&Key::PerWebSearch)
+        card.contains_key(&RateKey::Request) && !card.contains_key(&RateKey::WebSearch)
     });
     if !per_request {
         return;
     }
     for row in litellm.lanes.values_mut().flatten() {
         for card in std::iter::once(&mut row.cards.base).chain(row.cards.over.values_mut()) {
-            if let Some(fee) = card.remove(&Key::PerWebSearch) {
-                card.entry(Key::PerRequest).or_insert(fee);
+            if let Some(fee) = card.remove(&RateKey::WebSearch) {
+                card.entry(RateKey::Request).or_insert(fee);
             }
         }
     }
@@ -247,7 +248,7 @@ fn compatible(first: &Quote, second: &Quote, genai: Option<&Quote>) -> bool {
             return *when != When::List;
         };
         rows.iter().all(|row| {
-            let no_more = |key: &Key, rate: &Rate| {
+            let no_more = |key: &RateKey, rate: &Rate| {
                 *when != When::List
                     || known.and_then(|known| known.cards.base.get(key)) == Some(rate)
             };
@@ -259,8 +260,8 @@ fn compatible(first: &Quote, second: &Quote, genai: Option<&Quote>) -> bool {
     })
 }
 
-fn card_within(card: &Card, other: &Card, otherwise: &dyn Fn(&Key, &Rate) -> bool) -> bool {
-    card.iter().filter(|(key, _)| **key != Key::PerWebSearch).all(|(key, rate)| {
+fn card_within(card: &Card, other: &Card, otherwise: &dyn Fn(&RateKey, &Rate) -> bool) -> bool {
+    card.iter().filter(|(key, _)| **key != RateKey::WebSearch).all(|(key, rate)| {
         match other.get(key) {
             Some(own) => own == rate,
             None => otherwise(key, rate),

@@ -3,11 +3,12 @@
 //! Numbers are taken from their text. The map has no dates, so everything it says holds now and
 //! says nothing of the past.
 
+use prices::RateKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::card::{Bound, Card, Cards, Contradiction, Extras, Key, Quote, Row, SellerQuotes, When};
+use crate::card::{Bound, Card, Cards, Contradiction, Extras, Quote, Row, SellerQuotes, When};
 use crate::decimal::Rate;
 use crate::guards::{self, Refused};
 use crate::litellm_keys::{self as keys, Unit};
@@ -205,7 +206,7 @@ impl<'a> Reader<'a> {
         let Some(raw) = self.fields.get(name) else { return };
         if name == "input_cost_per_token_cache_hit" {
             if !self.fields.contains_key("cache_read_input_token_cost") {
-                self.rate(Key::CacheRead, Unit::Token, When::List, None, raw.get(), name);
+                self.rate(RateKey::CacheRead, Unit::Token, When::List, None, raw.get(), name);
             }
         } else if let Some(price) = keys::read(name, &self.mode) {
             let bound = price.above.map(|k| keys::bound(k, self.seller.inclusive_bounds));
@@ -217,7 +218,7 @@ impl<'a> Reader<'a> {
 
     fn rate(
         &mut self,
-        key: Key,
+        key: RateKey,
         unit: Unit,
         when: When,
         bound: Option<Bound>,
@@ -259,12 +260,12 @@ impl<'a> Reader<'a> {
             .lanes
             .get(&When::List)
             .is_some_and(|cards| cards.base.keys().any(|key| key.is_of_tokens()));
-        let by_picture = self.lanes.values().any(|cards| cards.base.contains_key(&Key::PerImage));
+        let by_picture = self.lanes.values().any(|cards| cards.base.contains_key(&RateKey::Image));
         let listening = self.mode == "embedding" || self.mode == "video_generation";
         if by_token {
             for cards in self.lanes.values_mut() {
-                cards.base.remove(&Key::PerImage);
-                cards.base.remove(&Key::PerAudioHour);
+                cards.base.remove(&RateKey::Image);
+                cards.base.remove(&RateKey::AudioHour);
             }
         }
         self.extras.not_computable.retain(|name| {
@@ -280,7 +281,7 @@ impl<'a> Reader<'a> {
     fn searches(&mut self) {
         let Some(sizes) = object(self.fields, "search_context_cost_per_query") else { return };
         let Some(raw) = sizes.get("search_context_size_medium") else { return };
-        let rate = match guards::figure(Key::PerWebSearch, Rate::read(raw.get(), 0)) {
+        let rate = match guards::figure(RateKey::WebSearch, Rate::read(raw.get(), 0)) {
             Ok(Some(rate)) => rate,
             Ok(None) => return,
             Err(reason) => return self.refuse("search_context_size_medium", raw.get(), &reason),
@@ -289,7 +290,7 @@ impl<'a> Reader<'a> {
         for cards in self.lanes.values_mut() {
             let cards = std::iter::once(&mut cards.base).chain(cards.over.values_mut());
             cards.for_each(|card| {
-                card.insert(Key::PerWebSearch, rate);
+                card.insert(RateKey::WebSearch, rate);
             });
         }
     }
@@ -336,7 +337,7 @@ impl<'a> Reader<'a> {
 
 /// A card with its token rates multiplied; fees stay.
 fn multiplied(card: &Card, factor: Rate) -> Card {
-    let times = |(key, rate): (&Key, &Rate)| match key.is_of_tokens() {
+    let times = |(key, rate): (&RateKey, &Rate)| match key.is_of_tokens() {
         true => rate.times(factor).map(|rate| (*key, rate)),
         false => Some((*key, *rate)),
     };

@@ -1,11 +1,12 @@
 //! What a price key of LiteLLM's map means: a base name and suffixes that stack.
 
-use crate::card::{Bound, Key, When};
+use crate::card::{Bound, When};
+use prices::RateKey;
 
 /// A price key, understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PriceKey {
-    pub(crate) key: Key,
+    pub(crate) key: RateKey,
     pub(crate) unit: Unit,
     pub(crate) when: When,
     /// Thousands of input tokens above which the figure holds.
@@ -33,22 +34,22 @@ impl Unit {
     }
 }
 
-const BASES: &[(&str, Key, Unit)] = &[
-    ("input_cost_per_token", Key::Input, Unit::Token),
-    ("output_cost_per_token", Key::Output, Unit::Token),
-    ("cache_read_input_token_cost", Key::CacheRead, Unit::Token),
-    ("cache_creation_input_token_cost", Key::CacheWrite5m, Unit::Token),
-    ("input_cost_per_audio_token", Key::InputAudio, Unit::Token),
-    ("output_cost_per_audio_token", Key::OutputAudio, Unit::Token),
-    ("input_cost_per_image_token", Key::InputImage, Unit::Token),
-    ("output_cost_per_image_token", Key::OutputImage, Unit::Token),
-    ("cache_read_input_audio_token_cost", Key::CacheReadAudio, Unit::Token),
-    ("cache_read_input_image_token_cost", Key::CacheReadImage, Unit::Token),
-    ("output_cost_per_reasoning_token", Key::OutputReasoning, Unit::Token),
-    ("input_cost_per_character", Key::InputCharacters, Unit::Token),
-    ("input_cost_per_query", Key::PerRequest, Unit::One),
-    ("input_cost_per_request", Key::PerRequest, Unit::One),
-    ("ocr_cost_per_page", Key::PerPage, Unit::One),
+const BASES: &[(&str, RateKey, Unit)] = &[
+    ("input_cost_per_token", RateKey::Input, Unit::Token),
+    ("output_cost_per_token", RateKey::Output, Unit::Token),
+    ("cache_read_input_token_cost", RateKey::CacheRead, Unit::Token),
+    ("cache_creation_input_token_cost", RateKey::CacheWrite5m, Unit::Token),
+    ("input_cost_per_audio_token", RateKey::InputAudio, Unit::Token),
+    ("output_cost_per_audio_token", RateKey::OutputAudio, Unit::Token),
+    ("input_cost_per_image_token", RateKey::InputImage, Unit::Token),
+    ("output_cost_per_image_token", RateKey::OutputImage, Unit::Token),
+    ("cache_read_input_audio_token_cost", RateKey::CacheReadAudio, Unit::Token),
+    ("cache_read_input_image_token_cost", RateKey::CacheReadImage, Unit::Token),
+    ("output_cost_per_reasoning_token", RateKey::OutputReasoning, Unit::Token),
+    ("input_cost_per_character", RateKey::InputCharacters, Unit::Token),
+    ("input_cost_per_query", RateKey::Request, Unit::One),
+    ("input_cost_per_request", RateKey::Request, Unit::One),
+    ("ocr_cost_per_page", RateKey::Page, Unit::One),
 ];
 
 const TIERS: &[(&str, &str)] =
@@ -75,20 +76,20 @@ pub(crate) fn read(text: &str, mode: &str) -> Option<PriceKey> {
     }
     let (key, unit) = base(rest, mode)?;
     let key = match (key, one_hour) {
-        (Key::CacheWrite5m, true) => Key::CacheWrite1h,
+        (RateKey::CacheWrite5m, true) => RateKey::CacheWrite1h,
         (_, true) => return None,
         (key, false) => key,
     };
     Some(PriceKey { key, unit, when, above })
 }
 
-fn base(name: &str, mode: &str) -> Option<(Key, Unit)> {
+fn base(name: &str, mode: &str) -> Option<(RateKey, Unit)> {
     // A picture that is made, not one that is looked at; a second that is heard, not rented.
     match (name, mode) {
         ("output_cost_per_image", "image_generation" | "image_edit")
-        | ("input_cost_per_image", "image_generation") => return Some((Key::PerImage, Unit::One)),
+        | ("input_cost_per_image", "image_generation") => return Some((RateKey::Image, Unit::One)),
         ("input_cost_per_second", "audio_transcription" | "realtime") => {
-            return Some((Key::PerAudioHour, Unit::Second));
+            return Some((RateKey::AudioHour, Unit::Second));
         }
         _ => {}
     }
@@ -118,23 +119,23 @@ mod tests {
     #[test]
     fn suffixes_stack_in_any_order() {
         for (text, key, when, above) in [
-            ("input_cost_per_token", Key::Input, When::List, None),
-            ("output_cost_per_token_batches", Key::Output, When::Batch, None),
+            ("input_cost_per_token", RateKey::Input, When::List, None),
+            ("output_cost_per_token_batches", RateKey::Output, When::Batch, None),
             (
                 "cache_read_input_token_cost_above_272k_tokens_batches",
-                Key::CacheRead,
+                RateKey::CacheRead,
                 When::Batch,
                 Some(272),
             ),
             (
                 "cache_creation_input_token_cost_above_1hr_above_200k_tokens",
-                Key::CacheWrite1h,
+                RateKey::CacheWrite1h,
                 When::List,
                 Some(200),
             ),
             (
                 "cache_creation_input_token_cost_above_272k_tokens_priority",
-                Key::CacheWrite5m,
+                RateKey::CacheWrite5m,
                 When::Tier("priority".to_owned()),
                 Some(272),
             ),
@@ -147,9 +148,9 @@ mod tests {
     #[test]
     fn pictures_and_seconds_are_prices_only_where_they_are_what_is_sold() {
         let key = |text, mode| read(text, mode).map(|read| read.key);
-        assert_eq!(key("output_cost_per_image", "image_generation"), Some(Key::PerImage));
+        assert_eq!(key("output_cost_per_image", "image_generation"), Some(RateKey::Image));
         assert_eq!(key("input_cost_per_image", "embedding"), None);
-        assert_eq!(key("input_cost_per_second", "audio_transcription"), Some(Key::PerAudioHour));
+        assert_eq!(key("input_cost_per_second", "audio_transcription"), Some(RateKey::AudioHour));
         assert_eq!(key("input_cost_per_second", "chat"), None);
     }
 

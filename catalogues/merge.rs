@@ -1,10 +1,11 @@
 //! One card out of what up to three sources say: which figure wins, who differs, how sure it is.
 
+use prices::RateKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use prices::form::DisputeForm;
 
-use crate::card::{Bound, Card, Cards, Key};
+use crate::card::{Bound, Card, Cards};
 use crate::decimal::Rate;
 use crate::guards;
 
@@ -22,7 +23,7 @@ pub(crate) struct Part<'a> {
     pub(crate) voice: Voice,
     pub(crate) cards: &'a Cards,
     /// Keys taken over from the source's list price.
-    pub(crate) inherited: Option<&'a BTreeSet<Key>>,
+    pub(crate) inherited: Option<&'a BTreeSet<RateKey>>,
     /// The source's list price, where this is not it.
     pub(crate) list: Option<&'a Cards>,
     /// The source gives a date for this card.
@@ -88,7 +89,7 @@ pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, court: &Court<'_>)
     let bounds: BTreeSet<Bound> =
         parts.iter().flat_map(|part| part.cards.over.keys()).copied().collect();
     for at in std::iter::once(None).chain(bounds.into_iter().map(Some)) {
-        let keys: BTreeSet<Key> = parts
+        let keys: BTreeSet<RateKey> = parts
             .iter()
             .filter_map(|part| part.cards.at(at))
             .flat_map(|card| card.keys())
@@ -132,9 +133,9 @@ pub(crate) fn merge(parts: &[Part<'_>], list: Option<&Cards>, court: &Court<'_>)
         }
     }
     silent_disputes(parts, court, &mut merged);
-    let main = match merged.cards.base.contains_key(&Key::Input) {
-        true => corroborated.contains(&(None, Key::Input)),
-        false => corroborated.iter().any(|(_, key)| *key != Key::PerWebSearch),
+    let main = match merged.cards.base.contains_key(&RateKey::Input) {
+        true => corroborated.contains(&(None, RateKey::Input)),
+        false => corroborated.iter().any(|(_, key)| *key != RateKey::WebSearch),
     };
     merged.agreed = main && merged.disputes.is_empty();
     merged
@@ -162,10 +163,10 @@ impl Merged {
 }
 
 /// A rate's key as disputes and refusals name it.
-pub(crate) fn label(key: Key, at: Option<Bound>) -> String {
+pub(crate) fn label(key: RateKey, at: Option<Bound>) -> String {
     match at {
-        None => key.name().to_owned(),
-        Some(bound) => format!("{} over {}", key.name(), bound.tokens),
+        None => key.as_str().to_owned(),
+        Some(bound) => format!("{} over {}", key.as_str(), bound.tokens),
     }
 }
 
@@ -178,7 +179,7 @@ struct Ballot {
 }
 
 impl Ballot {
-    fn of(parts: &[Part<'_>], at: Option<Bound>, key: Key) -> Self {
+    fn of(parts: &[Part<'_>], at: Option<Bound>, key: RateKey) -> Self {
         let (mut figures, mut flat) = (Vec::new(), Vec::new());
         for part in parts {
             let card = part.cards.at(at);
@@ -239,7 +240,7 @@ fn silent_disputes(parts: &[Part<'_>], court: &Court<'_>, merged: &mut Merged) {
         let unsaid = has(&genai.cards.base) && has(&list.base) && !has(&litellm.cards.base);
         if unsaid {
             merged.disputes.push(DisputeForm {
-                rate: key.name().to_owned(),
+                rate: key.as_str().to_owned(),
                 figure: None,
                 source: court.label(Voice::LiteLlm),
             });
@@ -256,10 +257,10 @@ mod tests {
         for pair in text.split_whitespace() {
             let (name, figure) = pair.split_once('=').unwrap();
             let key = match name {
-                "input" => Key::Input,
-                "output" => Key::Output,
-                "cache_read" => Key::CacheRead,
-                _ => Key::PerWebSearch,
+                "input" => RateKey::Input,
+                "output" => RateKey::Output,
+                "cache_read" => RateKey::CacheRead,
+                _ => RateKey::WebSearch,
             };
             let bound = Bound { tokens: 200_000, inclusive: false };
             let (figure, over) = figure.split_once('>').unwrap_or((figure, ""));
@@ -294,7 +295,7 @@ mod tests {
             part(Voice::Metergraph, &meter),
         ];
         let merged = merge(&parts, None, &court());
-        let card = merged.cards.base.iter().map(|(key, rate)| format!("{}={rate}", key.name()));
+        let card = merged.cards.base.iter().map(|(key, rate)| format!("{}={rate}", key.as_str()));
         let disputes = merged.disputes.iter().map(|dispute| {
             let figure = dispute.figure.as_deref().unwrap_or("-");
             format!("{} {} {figure}", dispute.rate, dispute.source)
@@ -361,7 +362,7 @@ mod tests {
     fn a_cached_rate_that_one_source_lets_apply_to_batches_is_disputed_where_the_other_has_none() {
         let genai = cards("input=1 output=4 cache_read=0.5");
         let (litellm, list) = (cards("input=1 output=4"), cards("input=2 output=8 cache_read=0.5"));
-        let inherited = BTreeSet::from([Key::CacheRead]);
+        let inherited = BTreeSet::from([RateKey::CacheRead]);
         let parts = [
             Part { inherited: Some(&inherited), list: Some(&list), ..part(Voice::Genai, &genai) },
             Part { list: Some(&list), ..part(Voice::LiteLlm, &litellm) },

@@ -1,8 +1,9 @@
 //! Reads metergraph's catalogue: dated rows by channel, each with a citation, and dated aliases.
 
+use prices::RateKey;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::card::{Bound, Card, Cards, DatedName, Key, Quote, Row, SellerQuotes, Span, When};
+use crate::card::{Bound, Card, Cards, DatedName, Quote, Row, SellerQuotes, Span, When};
 use crate::decimal::Rate;
 use crate::guards::{self, Refused};
 use crate::sellers::{self, Seller};
@@ -24,18 +25,18 @@ const PREFIXES: &[&str] = &[
     "fireworks:",
 ];
 
-const LIST: &[(&str, Key)] = &[
-    ("input_per_mtok", Key::Input),
-    ("output_per_mtok", Key::Output),
-    ("cache_read_per_mtok", Key::CacheRead),
-    ("cache_write_5m_per_mtok", Key::CacheWrite5m),
-    ("cache_write_1h_per_mtok", Key::CacheWrite1h),
+const LIST: &[(&str, RateKey)] = &[
+    ("input_per_mtok", RateKey::Input),
+    ("output_per_mtok", RateKey::Output),
+    ("cache_read_per_mtok", RateKey::CacheRead),
+    ("cache_write_5m_per_mtok", RateKey::CacheWrite5m),
+    ("cache_write_1h_per_mtok", RateKey::CacheWrite1h),
 ];
 
-const BATCH: &[(&str, Key)] = &[
-    ("batch_input_per_mtok", Key::Input),
-    ("batch_output_per_mtok", Key::Output),
-    ("batch_cache_read_per_mtok", Key::CacheRead),
+const BATCH: &[(&str, RateKey)] = &[
+    ("batch_input_per_mtok", RateKey::Input),
+    ("batch_output_per_mtok", RateKey::Output),
+    ("batch_cache_read_per_mtok", RateKey::CacheRead),
 ];
 
 /// All models of the sellers that we know.
@@ -190,7 +191,7 @@ impl Reader<'_> {
         quote
     }
 
-    fn card(&mut self, row: &Node, keys: &[(&str, Key)]) -> Card {
+    fn card(&mut self, row: &Node, keys: &[(&str, RateKey)]) -> Card {
         let mut card = Card::new();
         for (name, key) in keys {
             let Some(text) = row.text(name) else { continue };
@@ -224,7 +225,7 @@ fn over(row: &Node, when: &When, base: &Card, inclusive: bool) -> BTreeMap<Bound
         let input = Rate::read(rule.text("input_multiplier")?, 0).ok()?;
         let output = Rate::read(rule.text("output_multiplier")?, 0).ok()?;
         let card = base.iter().map(|(key, rate)| {
-            let factor = if *key == Key::Output { output } else { input };
+            let factor = if *key == RateKey::Output { output } else { input };
             Some((*key, rate.times(factor)?))
         });
         Some((Bound { tokens, inclusive }, card.collect::<Option<Card>>()?))

@@ -1,6 +1,6 @@
 //! Dates and versions at the end of a model's name.
 
-use jiff::civil;
+use prices::date_removed;
 
 use crate::bedrock;
 
@@ -8,26 +8,11 @@ use crate::bedrock;
 pub(crate) fn undated(name: &str) -> Option<String> {
     let versionless = bedrock::versionless(name);
     let rest = versionless.as_deref().unwrap_or(name);
-    let start = rest.strip_suffix("@default").or_else(|| without_date(rest));
+    let start = rest.strip_suffix("@default").or_else(|| date_removed(rest));
     match start {
+        Some("") | None => versionless,
         Some(start) => Some(start.to_owned()),
-        None => versionless,
     }
-}
-
-fn without_date(name: &str) -> Option<&str> {
-    let split = |length: usize| name.split_at_checked(name.len().checked_sub(length)?);
-    if let Some((start, date)) = split(10)
-        && date.parse::<civil::Date>().is_ok()
-    {
-        return start.strip_suffix('-').filter(|start| !start.is_empty());
-    }
-    let (start, date) = split(8)?;
-    let all_digits = date.bytes().all(|byte| byte.is_ascii_digit());
-    let (year, rest) = date.split_at_checked(4).filter(|_| all_digits)?;
-    let (month, day) = rest.split_at(2);
-    format!("{year}-{month}-{day}").parse::<civil::Date>().ok()?;
-    start.strip_suffix(['-', '@']).filter(|start| !start.is_empty())
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl Maker<'_> {
         let quote = self.group.litellm.iter();
         for own in quote.flat_map(|quote| &quote.contradicted).filter(|own| own.when == *when) {
             merged.disputes.push(DisputeForm {
-                rate: own.key.name().to_owned(),
+                rate: own.key.as_str().to_owned(),
                 figure: Some(own.rate.to_string()),
                 source: format!("{}, {}", self.court.label(Voice::LiteLlm), own.row),
             });

@@ -18,7 +18,7 @@ mod row;
 pub use catalogue::{Alias, Catalogue, CatalogueProblem, Seller};
 pub use estimate::{Call, Estimate, EstimateError, Line, Missing, Note, Status, Used};
 pub use hours::Hours;
-pub use names::Resolved;
+pub use names::{Resolved, date_removed};
 pub use own::OwnPrices;
 pub use position::FileProblem;
 pub use rate::{Factor, Rate, RateKey};

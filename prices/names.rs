@@ -209,8 +209,10 @@ fn version_removed(name: &str) -> Option<&str> {
     (is_number(major) && is_number(minor)).then_some(rest)
 }
 
-/// `NAME-2025-09-29`, `NAME-20250929` and `NAME@20250929` without the date, where it is one.
-fn date_removed(name: &str) -> Option<&str> {
+/// `NAME-2025-09-29`, `NAME-20250929` and `NAME@20250929` without the date, where it is one on which
+/// a model can have been published.
+#[must_use]
+pub fn date_removed(name: &str) -> Option<&str> {
     let cut = |length: usize| {
         let at = name.len().checked_sub(length)?;
         name.is_char_boundary(at).then(|| name.split_at(at))
