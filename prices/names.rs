@@ -196,17 +196,9 @@ fn without_suffix<'c>(seller: &'c Seller, name: &str, at: Timestamp) -> Option<R
     None
 }
 
-/// `NAME-v1:0` and `NAME@default` without what follows the name.
+/// `NAME-v1:0` and `NAME@default` without what follows the name. A higher version is another model.
 fn version_removed(name: &str) -> Option<&str> {
-    if let Some(rest) = name.strip_suffix("@default") {
-        return Some(rest);
-    }
-    let (rest, version) = name.rsplit_once("-v")?;
-    let (major, minor) = version.split_once(':')?;
-    let is_number = |text: &str| {
-        !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit())
-    };
-    (is_number(major) && is_number(minor)).then_some(rest)
+    name.strip_suffix("@default").or_else(|| name.strip_suffix("-v1:0"))
 }
 
 /// `NAME-2025-09-29`, `NAME-20250929` and `NAME@20250929` without the date, where it is one on which
@@ -283,6 +275,7 @@ mod tests {
             ("amazon.nova-lite-v1:0", Some("amazon.nova-lite")),
             ("claude-sonnet-4-5@default", Some("claude-sonnet-4-5")),
             ("deepseek-v3", None),
+            ("anthropic.claude-3-5-sonnet-v2:0", None),
             ("model-v1:", None),
             ("model-v1:latest", None),
         ] {
