@@ -126,14 +126,15 @@ fn an_adjustment_is_for_every_condition() {
 #[test]
 fn rates_go_before_an_adjustment_of_the_same_model_for_as_long_as_they_hold() {
     let shop = catalogue(&[SHOP]);
-    let own = rows(
-        "gpt-5",
-        "[[seller.model.price]]\ndiscount = \"0.5\"\n\
-         [[seller.model.price]]\nuntil = \"2026-11-01\"\ninput = \"7\"\noutput = \"7\"\n",
-    );
-    for (at, total) in [("2026-10-31T00:00:00Z", "7"), ("2026-11-01T00:00:00Z", "0.5")] {
-        let asked = ask("shop", "gpt-5", tokens(1_000_000, 0)).at(at);
-        assert_eq!(cost(&asked.with(&shop, &[&own])), total, "{at}");
+    let discount = "[[seller.model.price]]\ndiscount = \"0.5\"\n";
+    let rates = "[[seller.model.price]]\nuntil = \"2026-11-01\"\n\
+                 input = \"7\"\noutput = \"7\"\n";
+    for in_order in [[discount, rates], [rates, discount]] {
+        let own = rows("gpt-5", &in_order.concat());
+        for (at, total) in [("2026-10-31T00:00:00Z", "7"), ("2026-11-01T00:00:00Z", "0.5")] {
+            let asked = ask("shop", "gpt-5", tokens(1_000_000, 0)).at(at);
+            assert_eq!(cost(&asked.with(&shop, &[&own])), total, "{at}");
+        }
     }
 }
 
