@@ -196,7 +196,8 @@ fn without_suffix<'c>(seller: &'c Seller, name: &str, at: Timestamp) -> Option<R
     None
 }
 
-/// `NAME-v1:0` and `NAME@default` without what follows the name. A higher version is another model.
+/// `NAME-v1:0` and `NAME@default` without what follows the name. A higher version is another
+/// model.
 fn version_removed(name: &str) -> Option<&str> {
     name.strip_suffix("@default").or_else(|| name.strip_suffix("-v1:0"))
 }
