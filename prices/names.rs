@@ -202,8 +202,8 @@ fn version_removed(name: &str) -> Option<&str> {
     name.strip_suffix("@default").or_else(|| name.strip_suffix("-v1:0"))
 }
 
-/// `NAME-2025-09-29`, `NAME-20250929` and `NAME@20250929` without the date, where it is one on which
-/// a model can have been published.
+/// `NAME-2025-09-29`, `NAME-20250929` and `NAME@20250929` without the date, where it is one on
+/// which a model can have been published.
 #[must_use]
 pub fn date_removed(name: &str) -> Option<&str> {
     let cut = |length: usize| {
