@@ -78,6 +78,12 @@ ids! {
     FileId = "file";
     /// A set of charges that becomes visible, or disappears, as a whole.
     BatchId = "batch";
+    /// A policy.
+    PolicyId = "pol";
+    /// A reservation.
+    ReservationId = "res";
+    /// A reported usage event, as Outlay names it.
+    EventId = "evt";
     /// One HTTP request.
     RequestId = "req";
     /// An entry of the audit log.

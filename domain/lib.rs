@@ -20,6 +20,10 @@
 //! | *pull* | one reading of a feed over a window |
 //! | *generation* | the order in which pulls and files were committed; the newest counts |
 //! | *coverage* | the days that a source has spoken about, charges or none |
+//! | *path* | where in an organization spend belongs: a node of its tree |
+//! | *policy* | a cap: a limit on a path in a window, and how hard it is |
+//! | *reservation* | an amount held on policies until a call's cost is known |
+//! | *held*, *used* | what reservations keep free, what was spent |
 //! | *restatement* | a provider's correction of days it had reported before |
 
 pub mod audit;
@@ -33,6 +37,8 @@ pub mod ids;
 pub mod money;
 pub mod names;
 pub mod organization;
+pub mod path;
+pub mod policy;
 pub mod quantity;
 pub mod rate_context;
 pub mod secret;
@@ -46,10 +52,15 @@ pub use connection::{Connection, ConnectionError, ConnectionStatus};
 pub use descriptor::{AuthField, ConnectorDescriptor, FormatDescriptor, Reports};
 pub use file::{FileError, FileState, FileTotal, UploadedFile};
 pub use fixed::{AmountError, Rounded};
-pub use ids::{BatchId, ConnectionId, FileId, IdError, KeyId, OrganizationId, SyncId};
+pub use ids::{
+    BatchId, ConnectionId, EventId, FileId, IdError, KeyId, OrganizationId, PolicyId,
+    ReservationId, SyncId,
+};
 pub use money::{Currency, Money};
 pub use names::{Account, Feed, NameError, ProviderId, Service};
 pub use organization::{ApiKey, Organization, Scope};
+pub use path::{Path, PathError};
+pub use policy::{LimitUnit, Mode, PolicySpec};
 pub use quantity::{Quantity, Unit};
 pub use rate_context::{Place, Processing, RateContext, ServiceTier, Speed, UnknownContext};
 pub use secret::Secret;

@@ -18,6 +18,12 @@ const ARROWS: &[Arrows] = &[
     ("connectors", &["domain", "net"], &["sandbox"]),
     ("parsers", &["domain"], &[]),
     ("usage", &["domain"], &[]),
+    ("engine", &["domain"], &[]),
+    (
+        "shards",
+        &["domain", "usage", "prices", "columns", "engine", "store", "net"],
+        &["tests/support"],
+    ),
     ("identity", &["domain", "store", "vault", "net"], &["tests/support"]),
     ("sandbox", &["domain"], &[]),
     (
@@ -32,12 +38,18 @@ const ARROWS: &[Arrows] = &[
             "connectors",
             "parsers",
             "identity",
+            "prices",
+            "engine",
+            "shards",
         ],
         &["sandbox", "tests/support"],
     ),
     (
         "api",
-        &["domain", "usage", "prices", "books", "columns", "store", "vault", "identity"],
+        &[
+            "domain", "usage", "prices", "books", "columns", "engine", "store", "shards", "vault",
+            "identity",
+        ],
         &["sandbox", "tests/support"],
     ),
     (
@@ -49,6 +61,8 @@ const ARROWS: &[Arrows] = &[
             "catalogues",
             "columns",
             "books",
+            "engine",
+            "shards",
             "store",
             "vault",
             "net",
