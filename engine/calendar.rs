@@ -206,7 +206,8 @@ impl Calendar {
 /// (<https://github.com/polarsource/polar/issues/10664>).
 struct Steps {
     first: DateTime,
-    /// When the first boundary is, where its wall clock time does not say (it may be a repeated one).
+    /// When the first boundary is, if not the first instant of its local time: an anchor may be the
+    /// second.
     first_at: Option<i64>,
     months: i64,
     days: i64,
