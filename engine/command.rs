@@ -201,8 +201,12 @@ pub struct Ended {
     pub service: String,
     /// Which model.
     pub model: String,
+    /// What it was to consume.
+    pub estimate: Measures,
     /// The windows that admitted it.
     pub windows: Vec<(PolicyNo, WindowNo)>,
+    /// The journal entry that ended it.
+    pub seq: u64,
 }
 
 /// How a reservation ended.

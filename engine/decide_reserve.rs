@@ -1,4 +1,10 @@
 //! Choosing about reservations: whether an estimate may be held, and how a reservation goes on.
+//!
+//! Precedence: one refusal is answered, the first of these. The estimate is no amount; the id is
+//! taken; the path is unknown, then archived, then another service's. Then the policies, those of
+//! the path itself before those of the path above, up to the environment's, and of one path in the
+//! order in which they were made; of one policy that the price is missing, then that the estimate
+//! does not say what it counts, then that there is no room.
 
 use crate::calendar::bucket_left_at;
 use crate::command::{EndedHow, Micros, Reserve};
@@ -28,7 +34,7 @@ impl State {
             return Err(Refusal::Conflict);
         }
         let found = self.find_path(&reserve.path)?;
-        self.usable(&found, &reserve.service)?;
+        self.usable(&found, &reserve.path, &reserve.service)?;
         let mut amounts = vec![];
         let mut opened: Vec<Opened> = vec![];
         let mut flags = 0;
