@@ -23,8 +23,10 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
         Command::Track(event) => state.decide_track(event),
         Command::Reserve(reserve) => state.decide_reserve(reserve),
         Command::Commit(commit) => state.decide_commit(commit),
-        Command::Release { reservation } => state.decide_release(*reservation),
-        Command::Extend { reservation, ttl } => state.decide_extend(*reservation, *ttl),
+        Command::Release { reservation, ended } => state.decide_release(*reservation, *ended),
+        Command::Extend { reservation, ttl, ended } => {
+            state.decide_extend(*reservation, *ttl, *ended)
+        }
         Command::Correct(correct) => state.decide_correct(correct),
         Command::Adjust(adjust) => state.decide_adjust(adjust),
         Command::PutPath(put) => state.decide_put_path(put),

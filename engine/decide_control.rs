@@ -179,6 +179,7 @@ impl Event {
             model: String::new(),
             measures: Measures::default(),
             reservation: None,
+            ended: None,
             detail: vec![],
         }
     }

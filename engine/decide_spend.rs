@@ -35,7 +35,8 @@ struct Settled {
 impl State {
     pub(crate) fn decide_track(&self, event: &Event) -> Chosen {
         event.measures.check()?;
-        let settled = event.reservation.map(|reservation| self.settled(reservation, None));
+        let settled =
+            event.reservation.map(|reservation| self.settled(reservation, event.ended.as_ref()));
         if let Some(Ok(settled)) = settled {
             return Ok(Some(self.settle(event, &settled, false)));
         }
@@ -52,7 +53,7 @@ impl State {
 
     pub(crate) fn decide_commit(&self, commit: &Commit) -> Chosen {
         commit.event.measures.check()?;
-        let settled = self.settled(commit.reservation, commit.ended.as_ref())?;
+        let settled = self.settled(commit.reservation, commit.event.ended.as_ref())?;
         Ok(Some(self.settle(&commit.event, &settled, commit.incomplete)))
     }
 
@@ -156,7 +157,8 @@ impl State {
             model: open.model.clone(),
             estimate: open.estimate,
             windows: open.amounts.iter().map(|held| (held.policy, held.window)).collect(),
-            kind: Kind::HeldUse,
+            // Whether what is due was ended already makes no difference.
+            kind: if is_late { Kind::Use } else { Kind::HeldUse },
             flags: if is_late { flag::LATE } else { 0 },
         }
     }
