@@ -4,6 +4,7 @@ use engine::command::{Adjust, Commit, Correct, Event, Measures, PutPath, Reserve
 use engine::policy::{Alert, Mode, PolicyChange, PolicyRecord, Threshold, Unit, Window};
 use engine::{Command, Settings};
 
+use crate::model::ModelPolicy;
 use crate::run::Run;
 
 const SECOND: i64 = 1_000_000;
@@ -110,7 +111,7 @@ fn policy(run: &Run, dice: &mut Dice<'_>) -> PolicyRecord {
     }
     PolicyRecord {
         id,
-        path: path(dice),
+        path: dice.of(&["a", "", "a/b", "a", "e", "a/b/c"]).to_owned(),
         window: window(dice),
         mode: mode(dice),
         unit: dice.of(&[Unit::Usd, Unit::Tokens, Unit::Credits, Unit::Requests]),
@@ -125,7 +126,7 @@ fn policy(run: &Run, dice: &mut Dice<'_>) -> PolicyRecord {
 
 pub fn command(run: &mut Run, dice: &mut Dice<'_>) -> Command {
     let time = run.time();
-    match dice.next(32) {
+    match dice.next(34) {
         0..8 => {
             let mut event = event(time, dice);
             if dice.next(4) == 0 {
@@ -143,7 +144,7 @@ pub fn command(run: &mut Run, dice: &mut Dice<'_>) -> Command {
             ttl: dice.of(&[300 * SECOND, 10 * SECOND, 5 * HOUR, 30 * HOUR, 0]),
         }),
         13..17 => {
-            let reservation = run.some_reservation(dice).unwrap_or(77);
+            let reservation = run.some_reservation(dice).unwrap_or(1);
             let incomplete = dice.next(6) == 0;
             let mut event = event(time, dice);
             if dice.next(3) != 0 {
@@ -178,9 +179,9 @@ pub fn command(run: &mut Run, dice: &mut Dice<'_>) -> Command {
         }),
         23 => Command::ArchivePath { path: path(dice), archived: dice.next(4) == 0 },
         24..28 => Command::CreatePolicy(policy(run, dice)),
-        28 => Command::EnterBase { policy: dice.next(14).into(), parts: base(run, dice) },
+        28 | 32 | 33 => base(run, dice),
         29 => Command::ChangePolicy {
-            policy: dice.next(14).into(),
+            policy: some_policy(run, dice),
             change: PolicyChange {
                 limit: dice.of(&[None, Some(100), Some(30)]),
                 mode: dice.of(&[None, Some(Mode::Strict), Some(Mode::Open)]),
@@ -188,7 +189,7 @@ pub fn command(run: &mut Run, dice: &mut Dice<'_>) -> Command {
                 alerts: dice.of(&[None, Some(alerts(&mut Dice::new(&[dice_of(time)])))]),
             },
         },
-        30 => Command::RemovePolicy { policy: dice.next(14).into() },
+        30 => Command::RemovePolicy { policy: some_policy(run, dice) },
         _ => configure(run, dice),
     }
 }
@@ -209,19 +210,28 @@ fn correct(run: &Run, dice: &mut Dice<'_>) -> Command {
     Command::Correct(Correct { event, of: [9; 16], windows: windows.clone() })
 }
 
-/// What the window of a policy had used before it was made.
-fn base(run: &Run, dice: &mut Dice<'_>) -> Vec<(i64, i128)> {
-    let amount = i128::from(dice.next(90));
-    let number = u128::from(dice.next(14));
-    let found = run.model.policies.iter().rfind(|one| one.record.id == number && !one.removed);
-    match found.map(|one| one.record.window) {
+fn some_policy(run: &Run, dice: &mut Dice<'_>) -> u128 {
+    let policies = &run.model.policies;
+    let newest = policies.len().checked_sub(1 + usize::from(dice.next(6)));
+    newest.map_or(99, |newest| policies[newest].record.id)
+}
+
+/// What the window of a policy had used before it was made, mostly of one that waits for it.
+fn base(run: &Run, dice: &mut Dice<'_>) -> Command {
+    let waits = |one: &&ModelPolicy| one.opening && !one.removed;
+    let waiting = run.model.policies.iter().find(waits).map(|one| one.record.id);
+    let policy = waiting.unwrap_or_else(|| some_policy(run, dice));
+    let amount = i128::from(dice.next(40));
+    let found = run.model.policies.iter().find(|one| one.record.id == policy && !one.removed);
+    let parts = match found.map(|one| one.record.window) {
         Some(Window::Sliding(micros)) => {
             let ago = i64::from(dice.next(400)) * micros / 360;
             vec![(engine::calendar::sliding_bucket(micros, run.time() - ago), amount)]
         }
         Some(_) => vec![(0, amount)],
         None => vec![],
-    }
+    };
+    Command::EnterBase { policy, parts }
 }
 
 fn configure(run: &Run, dice: &mut Dice<'_>) -> Command {

@@ -19,17 +19,21 @@ use proptest::prelude::*;
 use run::Run;
 
 /// A batch: how far time jumps, what becomes of it, and the dice of what is asked.
-fn batch() -> impl Strategy<Value = (u8, u8, Vec<[u16; 10]>)> {
-    (any::<u8>(), any::<u8>(), prop::collection::vec(any::<[u16; 10]>(), 1..5))
+fn batch() -> impl Strategy<Value = (u8, u8, Vec<[u16; 16]>)> {
+    (any::<u8>(), any::<u8>(), prop::collection::vec(any::<[u16; 16]>(), 1..5))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
     /// ENG-1 to ENG-7.
     #[test]
-    fn the_engine_counts_as_the_model_does(batches in prop::collection::vec(batch(), 1..40)) {
+    fn the_engine_counts_as_the_model_does(
+        policies in prop::collection::vec(any::<[u16; 16]>(), 0..7),
+        batches in prop::collection::vec(batch(), 1..40),
+    ) {
         let mut run = Run::default();
+        run.begin_with(&policies);
         for (jump, fate, dice) in &batches {
             run.batch(*jump, *fate, dice);
         }

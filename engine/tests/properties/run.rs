@@ -80,8 +80,19 @@ impl Run {
         self.identities.iter().find(known).map(|one| Seen { seq: one.0, body: one.2 })
     }
 
-    pub fn batch(&mut self, jump: u8, fate: u8, thrown: &[[u16; 10]]) {
-        let jumps = [0, 1, 1, 20, 70, 400, 3_600, 9_000, 30_000, 90_000, 700_000, 4_000_000];
+    /// Policies from the start on.
+    pub fn begin_with(&mut self, policies: &[[u16; 16]]) {
+        const CREATE_POLICY: u16 = 24;
+        for dice in policies {
+            let mut dice = *dice;
+            (dice[0], dice[1]) = (1, CREATE_POLICY);
+            self.batch(0, 1, &[dice]);
+        }
+    }
+
+    pub fn batch(&mut self, jump: u8, fate: u8, thrown: &[[u16; 16]]) {
+        let jumps =
+            [0, 0, 1, 1, 1, 5, 20, 20, 70, 70, 400, 3_600, 9_000, 30_000, 90_000, 4_000_000];
         self.clock += jumps[usize::from(jump) % jumps.len()] * SECOND;
         let (before, old_model, old_booked) =
             (self.state.encode(), self.model.clone(), self.booked.len());
@@ -143,7 +154,7 @@ impl Run {
 
     fn request(&mut self, dice: &mut Dice<'_>) -> Request {
         let old = self.requests.len().checked_sub(1 + usize::from(dice.next(40)));
-        let mut request = match old.filter(|_| self.next_id % 3 == 0) {
+        let mut request = match old.filter(|_| self.next_id % 6 == 0) {
             Some(old) => self.requests[old].clone(),
             None => {
                 let command = command(self, dice);
