@@ -74,7 +74,8 @@ fn read_event(raw: &RawValue, index: usize) -> Result<ReportedCall, RejectedRepo
     let event = event.map_err(|error| {
         Reason::new(RejectionKind::Malformed, &error.pointer, &error.detail).rejected(index, None)
     })?;
-    let envelope = envelope(&event).map_err(|reason| reason.rejected(index, event.text("id")))?;
+    let envelope =
+        envelope(&event).map_err(|reason| reason.rejected(index, identity(&event, "id").ok()))?;
     let id = envelope.id.clone();
     event_data::read(&event, envelope).map_err(|reason| reason.rejected(index, Some(id)))
 }

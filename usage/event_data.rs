@@ -6,9 +6,7 @@
 //! * LiteLLM's: `model`, `prompt_tokens`, `completion_tokens`, `total_tokens`, `cost`.
 //! * `OpenMeter`'s examples: `tokens`, whose `type` is `input` or `output`, as numbers or texts.
 
-use domain::{
-    Place, Processing, Quantity, RateContext, ServiceTier, Speed, Unit, UnknownContext, Usage,
-};
+use domain::{Place, Processing, RateContext, ServiceTier, Speed, Unit, UnknownContext, Usage};
 
 use crate::{
     cloud_events::{self, Envelope},
@@ -170,9 +168,6 @@ fn read_others(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsageErro
     for (name, unit) in
         block.names_of_fields().filter_map(|name| Some((name, name.strip_prefix(CUSTOM)?)))
     {
-        let Some(quantity) = quantity(block, name)? else {
-            continue;
-        };
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         let is_unit = (1..=64).contains(&unit.len()) && unit.bytes().all(is_letter);
         if !is_unit || custom.len() >= CUSTOM_MAX {
@@ -180,6 +175,10 @@ fn read_others(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsageErro
             let kind = RawUsageErrorKind::Malformed;
             return Err(RawUsageError::new(kind, &block.at_field(CUSTOM), &detail));
         }
+        // With up to six decimals, as seconds have.
+        let Some(quantity) = mistral_chat::seconds(block, name)? else {
+            continue;
+        };
         custom.push((unit.to_owned(), quantity));
     }
     draft.other = Usage {
@@ -193,10 +192,6 @@ fn read_others(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsageErro
         ..Usage::default()
     };
     Ok(())
-}
-
-fn quantity(block: &Object<'_>, name: &str) -> Result<Option<Quantity>, RawUsageError> {
-    mistral_chat::seconds(block, name)
 }
 
 /// Takes `tokens` for what their `type` says; without one, they are the total.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::{
     otel_names as names,
     otel_span::{Attributes, Span},
-    otel_usage,
+    otel_usage::{self, CallKind},
     reported::{CallSite, Limits, PATH_CHARACTERS_MAX, Reason, RejectionKind, ReportedCall},
     sellers,
     wire::Figure,
@@ -37,6 +37,8 @@ const CALLS: &[&str] = &[
 
 const EMBEDDINGS: &[&str] = &["embeddings", "embedding", "aembedding"];
 
+const RERANKS: &[&str] = &["rerank", "reranker"];
+
 /// OpenInference's kinds that are calls of a model.
 const KINDS: &[&str] = &["LLM", "EMBEDDING", "RERANKER"];
 
@@ -54,9 +56,8 @@ pub(crate) fn read(span: &Span, resource: &Attributes) -> Result<Outcome, Reason
     let Some(operation) = call_of(attributes) else {
         return Ok(Outcome::Ignored);
     };
-    let is_embedding = EMBEDDINGS.iter().any(|word| operation.eq_ignore_ascii_case(word));
     let has_failed = span.has_failed || attributes.text(names::ERROR_TYPE).is_some();
-    let reading = match otel_usage::read(attributes, is_embedding) {
+    let reading = match otel_usage::read(attributes, kind_of(operation, has_failed)) {
         Ok(reading) => reading,
         Err(error) if has_failed && error.kind == crate::RawUsageErrorKind::NoUsage => {
             return Ok(Outcome::Ignored);
@@ -128,6 +129,18 @@ fn call_of(attributes: &Attributes) -> Option<&str> {
         [names::INPUT, names::OUTPUT].iter().any(|tokens| attributes.first(tokens).is_some());
     let is_else = attributes.text(names::ENTITY_KIND).is_some();
     (names_model && says_tokens && !is_else).then_some("")
+}
+
+/// A rerank that failed is none: it may not have been billed.
+fn kind_of(operation: &str, has_failed: bool) -> CallKind {
+    let is_one_of = |words: &[&str]| words.iter().any(|word| operation.eq_ignore_ascii_case(word));
+    if is_one_of(EMBEDDINGS) {
+        CallKind::Embedding
+    } else if is_one_of(RERANKS) && !has_failed {
+        CallKind::Rerank
+    } else {
+        CallKind::Generation
+    }
 }
 
 fn seller(attributes: &Attributes) -> Option<domain::Service> {

@@ -107,7 +107,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<ResourceOfSpans>, TelemetryError> 
         let wire: WireResourceSpans<'_> = shaped(raw, &at)?;
         let attributes = wire.resource.and_then(|resource| resource.attributes);
         let mut attributes = attributes.unwrap_or_default();
-        // What a resource has beyond the limit is not read; its spans have what they say themselves.
+        // What a resource has beyond the limit is not read: its spans say most themselves.
         attributes.truncate(ATTRIBUTES_MAX);
         let attributes = kept(&attributes).map_err(|reason| {
             let at = format!("{at}/resource/{}", reason.at);
@@ -125,7 +125,10 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<ResourceOfSpans>, TelemetryError> 
                 index = index.saturating_add(1);
             }
         }
-        resources.push(ResourceOfSpans { attributes, spans });
+        // An empty one takes three bytes to send: a body could have millions.
+        if !spans.is_empty() {
+            resources.push(ResourceOfSpans { attributes, spans });
+        }
     }
     Ok(resources)
 }

@@ -31,7 +31,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<ResourceOfSpans>, TelemetryError> 
     let mut resources = Vec::new();
     for resource in request.resource_spans {
         let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
-        // What a resource has beyond the limit is not read; its spans have what they say themselves.
+        // What a resource has beyond the limit is not read: its spans say most themselves.
         let attributes = attributes.get(..ATTRIBUTES_MAX).unwrap_or(&attributes);
         let mut spans = Vec::new();
         for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {

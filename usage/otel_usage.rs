@@ -19,13 +19,30 @@ use crate::{
     wire::{Figure, sum},
 };
 
-/// Reads the figures of a call. An embedding has no output: its total is its input.
-pub(crate) fn read(attributes: &Attributes, is_embedding: bool) -> Result<Reading, RawUsageError> {
+/// What kind of call a span is, as far as it changes what its figures mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    /// Tokens in and out.
+    Generation,
+    /// It has no output: its total is its input.
+    Embedding,
+    /// It is sold by the request, and no convention has a word for that.
+    Rerank,
+}
+
+/// Reads the figures of a call.
+pub(crate) fn read(attributes: &Attributes, kind: CallKind) -> Result<Reading, RawUsageError> {
     let mut draft = Draft::new(Strictness::Flag);
     read_tokens(attributes, &mut draft)?;
     let mut total = figure(attributes, names::TOTAL, &mut draft)?;
-    if is_embedding && draft.figures.input.is_none() && draft.figures.output.is_none() {
+    let says_parts = draft.figures.input.is_some() || draft.figures.output.is_some();
+    if kind == CallKind::Embedding && !says_parts {
         draft.figures.input = total.take();
+    }
+    if kind == CallKind::Rerank && !says_parts && total.is_none() {
+        draft.other.requests = Some(1);
+        let detail = "one request at least: many documents are billed as several";
+        draft.note(FlagKind::LowerBound, names::KIND, detail);
     }
     hold_total(total, &mut draft)?;
     if draft.is_empty() {
