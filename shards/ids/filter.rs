@@ -20,7 +20,8 @@ const DESCRIPTOR_BYTES: usize = 8 + 4 + 4;
 const BLOCK_BITS: usize = 256;
 const BLOCK_BYTES: usize = BLOCK_BITS / 8;
 const BLOOM_BITS_PER_ID: usize = 10;
-/// Odd numbers without a pattern, of the article: one for each word of a block.
+/// Odd numbers without a pattern, one for each word of a block; those that Parquet uses:
+/// <https://github.com/apache/parquet-format/blob/master/BloomFilter.md>.
 const SALTS: [u32; 8] = [
     0x47b6_137b,
     0x4497_4d91,
