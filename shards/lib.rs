@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod detail;
 pub mod error;
+pub mod ids;
 pub mod question;
 pub mod shards;
 
