@@ -54,7 +54,8 @@ pub trait Snapshots {
     ) -> Result<Option<Vec<u8>>>;
 
     /// Removes snapshots (and chunks without a manifest) of places before `seq`, but never the
-    /// newest that counts, and all of older incarnations.
+    /// newest that counts, and all of older incarnations. Nothing goes while no snapshot of this
+    /// incarnation counts.
     async fn remove_snapshots_before(&self, shard: Shard, incarnation: u32, seq: u64)
     -> Result<()>;
 }
