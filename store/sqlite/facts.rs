@@ -400,7 +400,7 @@ fn id_run_piece(
     let Some((body, _)) = run.filter(|(_, stored_first)| *stored_first == first_seq) else {
         return Ok(None);
     };
-    let sql = "SELECT bytes FROM fact_pieces WHERE body = ? AND piece BETWEEN ? AND ?
+    let sql = "SELECT bytes FROM fact_pieces WHERE body = ? AND piece >= ? AND piece < ?
                ORDER BY piece";
     let (skipped, end) = (offset % PIECE_BYTES, offset.saturating_add(length));
     let (start_piece, end_piece) = (offset / PIECE_BYTES, end.div_ceil(PIECE_BYTES));

@@ -89,9 +89,8 @@ impl Snapshots for SqliteStore {
         // Beyond the largest place there is nothing.
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
         let before = Place { shard, incarnation, seq };
-        if !self.engine.write(move |db| forget(db, before)).await? {
-            return Ok(());
-        }
+        let forgotten = self.engine.write(move |db| forget(db, before)).await?;
+        let Some(before) = forgotten else { return Ok(()) };
         while self.engine.write(move |db| remove_pieces(db, before)).await? {}
         Ok(())
     }
@@ -166,33 +165,27 @@ fn chunk(db: &Connection, place: Place, chunk: u32) -> Result<Option<Vec<u8>>> {
     Ok((!pieces.is_empty()).then(|| pieces.concat()))
 }
 
-/// Removes the manifests of what is to go, but not the newest, without which nothing goes that it
-/// stands for. Returns whether pieces may be left over.
-fn forget(db: &Connection, before: Place) -> Result<bool> {
+/// Removes the manifests of what is to go. Returns before which place pieces are to follow: those
+/// of a place after the newest may be in the making.
+fn forget(db: &Connection, before: Place) -> Result<Option<Place>> {
     let Place { shard, incarnation, seq } = before;
-    let Some(newest) = newest(db, shard, incarnation)? else { return Ok(false) };
+    let Some(newest) = newest(db, shard, incarnation)? else { return Ok(None) };
     let (organization, environment) = owner(shard);
     let sql = "DELETE FROM manifests WHERE organization = ? AND environment = ?
                    AND (incarnation < ? OR incarnation = ? AND seq < ?)";
     let seq = seq.min(stored_count(newest.seq)?);
     change(db, sql, params![organization, environment, incarnation, incarnation, seq])?;
-    Ok(true)
+    Ok(Some(Place { seq, ..before }))
 }
 
 /// Removes some pieces of former snapshots. Returns whether it removed any.
 fn remove_pieces(db: &Connection, Place { shard, incarnation, seq }: Place) -> Result<bool> {
-    // A manifest that is still there keeps its pieces.
     let sql = "DELETE FROM snapshot_pieces WHERE rowid IN (
-                   SELECT p.rowid FROM snapshot_pieces AS p
-                   WHERE p.organization = ?1 AND p.environment = ?2
-                       AND (p.incarnation < ?3 OR p.incarnation = ?3 AND p.seq < ?4)
-                       AND NOT EXISTS (
-                           SELECT 1 FROM manifests AS m
-                           WHERE m.organization = p.organization
-                               AND m.environment = p.environment
-                               AND m.incarnation = p.incarnation AND m.seq = p.seq)
-                   LIMIT ?5)";
+                   SELECT rowid FROM snapshot_pieces WHERE organization = ? AND environment = ?
+                       AND (incarnation < ? OR incarnation = ? AND seq < ?)
+                   LIMIT ?)";
     let (organization, environment) = owner(shard);
-    let which = params![organization, environment, incarnation, seq, REMOVED_COUNT_MAX];
+    let which =
+        params![organization, environment, incarnation, incarnation, seq, REMOVED_COUNT_MAX];
     Ok(change(db, sql, which)? > 0)
 }
