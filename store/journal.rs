@@ -83,7 +83,8 @@ pub trait Journal {
 
     /// Entries after `after`, in order, at most `bytes_max` bytes of them (but at least one, where
     /// there is one). Empty where the journal ends at `after`. Entries of a former incarnation can
-    /// be read until a truncation; what lies at or below the floor may have gaps.
+    /// be read until a truncation. At or below the floor there may be gaps, and on MongoDB entries
+    /// whose writers were told that they are void.
     async fn entries(
         &self,
         shard: Shard,

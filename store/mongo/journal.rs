@@ -196,8 +196,14 @@ impl MongoStore {
         }
     }
 
-    async fn last_entry_of(&self, shard: Shard, incarnation: u32) -> Result<Option<(u64, u128)>> {
-        let range = places(place(shard, incarnation, 0), place(shard, incarnation, u64::MAX));
+    /// The last entry after a place.
+    async fn last_entry_after(
+        &self,
+        shard: Shard,
+        incarnation: u32,
+        after: u64,
+    ) -> Result<Option<(u64, u128)>> {
+        let range = places(place(shard, incarnation, after), place(shard, incarnation, u64::MAX));
         let heads = self.heads();
         let newest = heads.find_one(range).sort(doc! { "_id": -1 });
         let newest = newest.projection(doc! { "batch": 1 }).max_time(READ_TIME_MAX).await?;
@@ -287,9 +293,12 @@ impl Journal for MongoStore {
     async fn tail(&self, shard: Shard) -> Result<Tail> {
         let stored = self.journal_shard(shard).await?;
         let incarnation = stored.incarnation()?;
-        let (seq, batch) = match self.last_entry_of(shard, incarnation).await? {
+        // What somebody late wrote where the incarnation began, or before, means nothing.
+        let begun_after = count(stored.begun_after)?;
+        let last = self.last_entry_after(shard, incarnation, begun_after).await?;
+        let (seq, batch) = match last {
             Some(last) => last,
-            None => (count(stored.begun_after)?, from_big(&stored.begun_after_batch)?),
+            None => (begun_after, from_big(&stored.begun_after_batch)?),
         };
         Ok(Tail { incarnation, seq, batch, floor: count(stored.floor)? })
     }
@@ -319,7 +328,9 @@ impl Journal for MongoStore {
     }
 
     async fn truncate(&self, shard: Shard, incarnation: u32, floor: u64) -> Result<()> {
-        let Some((last, _)) = self.last_entry_of(shard, incarnation).await? else {
+        let stored = self.journal_shard(shard).await?;
+        let last = self.last_entry_after(shard, incarnation, count(stored.begun_after)?).await?;
+        let Some((last, _)) = last.filter(|_| stored.incarnation == i64::from(incarnation)) else {
             return Ok(());
         };
         // The floor first: whoever writes below it from now on is told so.

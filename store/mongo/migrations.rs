@@ -18,7 +18,7 @@ use crate::{Result, StoreError};
 /// The newest step.
 const LATEST: i32 = 4;
 /// What each step makes, in their order.
-const STEPS: &[(i32, fn() -> Collections)] = &[(1, first), (2, own_prices), (LATEST, journals)];
+const STEPS: &[Step] = &[(1, first), (2, own_prices), (LATEST, journals)];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -27,6 +27,9 @@ struct StoredStep {
     #[serde(rename = "_id")]
     number: i32,
 }
+
+/// A step's number and what it makes.
+type Step = (i32, fn() -> Collections);
 
 /// Collections by name, with their indexes.
 type Collections = Vec<(&'static str, Vec<Index>)>;

@@ -308,10 +308,12 @@ async fn an_incarnation_begins_after_its_place(store: Arc<dyn Store>) -> Result<
     assert!(store.begin_incarnation(shard(1), 1, 3, 3).await?);
     let tail = Tail { incarnation: 2, seq: 3, batch: 3, floor: 3 };
     assert_eq!(store.tail(shard(1)).await?, tail);
-    assert_eq!(store.append(shard(1), 2, &entry(3)).await?, Appended::Void);
+    let late = JournalEntry { batch: 33, ..entry(3) };
+    assert_eq!(store.append(shard(1), 2, &late).await?, Appended::Void);
+    assert_eq!(store.tail(shard(1)).await?, tail, "what is void is not the last");
     let other = JournalEntry { batch: 44, ..entry(4) };
     assert_eq!(store.append(shard(1), 2, &other).await?, Appended::Stored, "what is there is not");
-    assert_eq!(store.entries(shard(1), 2, 0, usize::MAX).await?, [other]);
+    assert_eq!(store.entries(shard(1), 2, 3, usize::MAX).await?, [other]);
     assert!(!store.begin_incarnation(shard(1), 1, 3, 3).await?);
     assert_eq!(store.tail(shard(1)).await?.seq, 4);
     Ok(())
