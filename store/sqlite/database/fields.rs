@@ -10,7 +10,12 @@ use crate::{Result, StoreError, StoreErrorKind, instants::from_micros};
 /// A row, read by column name.
 pub(in crate::sqlite) struct Fields<'r>(pub(super) &'r Row<'r>);
 
-impl Fields<'_> {
+impl<'r> Fields<'r> {
+    /// A row whose statement is stepped by the caller.
+    pub(in crate::sqlite) const fn of(row: &'r Row<'r>) -> Fields<'r> {
+        Fields(row)
+    }
+
     /// A value that needs no conversion.
     pub(in crate::sqlite) fn get<T: FromSql>(&self, column: &str) -> Result<T> {
         Ok(self.0.get(column)?)
