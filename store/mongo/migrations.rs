@@ -16,9 +16,10 @@ use super::{MongoStore, blocks::BLOCK_KEY_FIELDS, failure::code};
 use crate::{Result, StoreError};
 
 /// The newest step.
-const LATEST: i32 = 2;
+const LATEST: i32 = 3;
 /// What each step makes, in their order.
-const STEPS: [(i32, fn() -> Collections); 2] = [(1, first), (LATEST, own_prices)];
+const STEPS: [(i32, fn() -> Collections); 3] =
+    [(1, first), (2, own_prices), (LATEST, keys_and_settings)];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -105,6 +106,13 @@ fn own_prices() -> Collections {
         ("own_prices", vec![Index::unique(&entry)]),
         ("own_price_revisions", vec![Index::unique(&owner)]),
     ]
+}
+
+/// Step 3: keys may be bound to a path and expire, organizations have settings. Documents from
+/// before lack the fields, which is read as their defaults. The number alone matters: a program that
+/// does not know expiry would go on to accept what has expired.
+fn keys_and_settings() -> Collections {
+    vec![("api_keys", vec![Index::on(&["organization", "_id"])])]
 }
 
 impl MongoStore {

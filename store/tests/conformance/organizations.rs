@@ -7,7 +7,7 @@ use store::Store;
 
 use crate::{
     Failure,
-    sample::{api_key, at, audit, organization},
+    sample::{api_key, at, audit, organization, page},
 };
 
 cases! {
@@ -50,7 +50,7 @@ async fn of_many_first_starts_exactly_one_makes_the_organization(
     for number in 1..=50 {
         let is_winner = number == winners[0];
         let of = organization(number);
-        assert_eq!(store.api_keys(of).await?.len(), usize::from(is_winner));
+        assert_eq!(store.api_keys(of, None, &page(10, None)).await?.len(), usize::from(is_winner));
         assert_eq!(store.audit_entries(of, 0, 10).await?.len(), usize::from(is_winner));
     }
     Ok(())
@@ -69,7 +69,7 @@ async fn a_first_start_leaves_the_organization_its_key_and_an_audit_entry(
     assert!(!store.create_first_organization(&other, &others_key, &event).await?);
     assert_eq!(store.organization(first.id).await?, Some(first.clone()));
     assert_eq!(store.organizations().await?, std::slice::from_ref(&first));
-    assert_eq!(store.api_keys(first.id).await?, [key]);
+    assert_eq!(store.api_keys(first.id, None, &page(10, None)).await?, [key]);
     let events: Vec<_> =
         store.audit_entries(first.id, 0, 10).await?.into_iter().map(|entry| entry.event).collect();
     assert_eq!(events, [event]);
