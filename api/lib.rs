@@ -1,5 +1,7 @@
 #![doc = include_str!("README.md")]
 
+mod api_key_input;
+mod api_keys;
 mod audit_log;
 mod auth;
 pub mod charge_reports;
@@ -8,6 +10,7 @@ mod connection_input;
 mod connections;
 mod context_input;
 mod costs;
+mod dto_api_key;
 mod dto_audit;
 mod dto_charge;
 mod dto_connection;
@@ -27,6 +30,7 @@ mod health;
 mod idempotency;
 mod json_decimal;
 mod json_number;
+mod key_secret;
 mod openapi;
 mod own_price_cache;
 mod own_price_input;
@@ -120,6 +124,9 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(price_list::list_prices))
         .routes(routes!(estimate::estimate_price))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(api_keys::get_api_key, api_keys::revoke_api_key))
+        .routes(routes!(api_keys::rotate_api_key))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -39,6 +39,8 @@ pub async fn first_start(
         name: "owner".to_owned(),
         environment: Environment::Live,
         scopes: Scope::ALL.to_vec(),
+        path_prefix: None,
+        expires_at: None,
         at,
     })?;
     let audit = AuditEvent {

@@ -109,8 +109,8 @@ fn own_prices() -> Collections {
 }
 
 /// Step 3: keys may be bound to a path and expire, organizations have settings. Documents from
-/// before lack the fields, which is read as their defaults. The number alone matters: a program that
-/// does not know expiry would go on to accept what has expired.
+/// before lack the fields, which is read as their defaults. The number alone matters: a program
+/// that does not know expiry would go on to accept what has expired.
 fn keys_and_settings() -> Collections {
     vec![("api_keys", vec![Index::on(&["organization", "_id"])])]
 }

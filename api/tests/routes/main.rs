@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's own functions fails the test")]
 
+mod api_keys;
 mod audit_log;
 mod auth;
 mod connections;
