@@ -53,7 +53,7 @@ impl Scope {
 }
 
 /// Which of an organization's two worlds a key opens. They never see each other's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Environment {
     /// Real money.
     Live,

@@ -6,14 +6,18 @@ pub mod audit;
 pub mod charges;
 pub mod connections;
 mod error;
+pub mod facts;
 pub mod files;
 pub mod idempotency;
 mod instants;
+pub mod journal;
 pub mod mongo;
+pub mod nodes;
 pub mod organizations;
 pub mod own_prices;
 pub mod schedule;
 pub mod secrets;
+pub mod snapshots;
 pub mod sqlite;
 pub mod syncs;
 
@@ -22,12 +26,16 @@ pub use audit::AuditLog;
 pub use charges::Charges;
 pub use connections::Connections;
 pub use error::{StoreError, StoreErrorKind};
+pub use facts::Facts;
 pub use files::Files;
 pub use idempotency::Idempotency;
+pub use journal::Journal;
+pub use nodes::Nodes;
 pub use organizations::Organizations;
 pub use own_prices::OwnPrices;
 pub use schedule::Schedule;
 pub use secrets::Secrets;
+pub use snapshots::Snapshots;
 pub use syncs::Syncs;
 
 /// What every method returns.
