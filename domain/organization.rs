@@ -1,10 +1,10 @@
-//! Organizations (the tenants) and their API keys.
+//! Organizations (the tenants), their settings and their API keys.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Weekday};
 
-use crate::{KeyId, OrganizationId, Path};
+use crate::{Currency, KeyId, OrganizationId, Path};
 
-/// A tenant. Nothing of one organization is ever seen by another.
+/// A tenant, with its settings. Nothing of one organization is ever seen by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {
     /// Id.
@@ -13,8 +13,49 @@ pub struct Organization {
     pub name: String,
     /// IANA time zone of its days, weeks and months.
     pub time_zone: String,
+    /// First day of its weeks.
+    pub week_start: Weekday,
+    /// Hour of the wall clock at which the days of caps begin, 0–23. Reports have days from
+    /// midnight.
+    pub reset_hour: u8,
+    /// First month of its fiscal year, 1–12.
+    pub fiscal_year_start_month: u8,
+    /// The currency in which it reads costs, where it has said so. Nothing is converted.
+    pub currency: Option<Currency>,
+    /// How many days reported usage is kept, 1–3,650.
+    pub retention_days: u32,
+    /// Whether reports and reservations make the paths that they name.
+    pub auto_create_paths: bool,
+    /// Whether the bodies of reported calls are kept.
+    pub capture_bodies: bool,
+    /// How often the settings were changed.
+    pub settings_revision: u64,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl Organization {
+    /// Most days for which reported usage is kept.
+    pub const RETENTION_DAYS_MAX: u32 = 3650;
+
+    /// An organization with the settings that it has until somebody says otherwise.
+    #[must_use]
+    pub fn new(id: OrganizationId, name: String, created_at: Timestamp) -> Organization {
+        Organization {
+            id,
+            name,
+            time_zone: "UTC".to_owned(),
+            week_start: Weekday::Monday,
+            reset_hour: 0,
+            fiscal_year_start_month: 1,
+            currency: None,
+            retention_days: 90,
+            auto_create_paths: true,
+            capture_bodies: false,
+            settings_revision: 0,
+            created_at,
+        }
+    }
 }
 
 /// What an API key may do. None implies another.
