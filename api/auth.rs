@@ -112,6 +112,13 @@ impl Right for Admin {
     const IS_LIVE_ONLY: bool = false;
 }
 
+/// To change what both environments share.
+pub(crate) struct AdminOrganization;
+impl Right for AdminOrganization {
+    const SCOPE: Scope = Scope::Admin;
+    const IS_LIVE_ONLY: bool = true;
+}
+
 /// A caller who has the right `R`.
 pub(crate) struct Authorized<R> {
     /// Who asks.

@@ -17,6 +17,7 @@ mod dto_connection;
 mod dto_cost;
 mod dto_estimate;
 mod dto_file;
+mod dto_organization;
 mod dto_own_price;
 mod dto_price;
 mod dto_price_row;
@@ -32,6 +33,8 @@ mod json_decimal;
 mod json_number;
 mod key_secret;
 mod openapi;
+mod organization;
+mod organization_input;
 mod own_price_cache;
 mod own_price_input;
 mod own_prices;
@@ -127,6 +130,7 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::get_api_key, api_keys::revoke_api_key))
         .routes(routes!(api_keys::rotate_api_key))
+        .routes(routes!(organization::get_organization, organization::update_organization))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

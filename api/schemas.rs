@@ -61,6 +61,8 @@ schemas! {
     ScopeName = words(&["read", "write", "track", "admin"]);
     /// Which of an organization's two worlds.
     EnvironmentName = words(&["live", "test"]);
+    /// A day of the week.
+    WeekdayName = words(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"]);
     /// A provider or a service.
     Slug = text().pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"));
     /// An ISO 4217 code in either case.
@@ -114,6 +116,7 @@ mod tests {
         has_exactly::<FileState>(&domain::FileState::ALL.map(|word| word.as_str()));
         has_exactly::<RawFormat>(&usage::RawFormat::ALL.map(|word| word.as_str()));
         has_exactly::<ScopeName>(&domain::Scope::ALL.map(|word| word.as_str()));
+        has_exactly::<WeekdayName>(&domain::time::WEEKDAYS.map(|(_, name)| name));
         has_exactly::<Category>(&domain::ChargeCategory::ALL.map(|word| word.as_str()));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use domain::{Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId, Secret, Zone};
+use domain::{
+    Clock, ConnectorDescriptor, FormatDescriptor, Organization, OrganizationId, Secret, Zone,
+};
 use identity::KeyBits;
 use jiff::Timestamp;
 use prices::OwnPrices;
@@ -144,9 +146,18 @@ impl AppState {
         identity::new_uuid(self.now()).map_err(ApiError::internal)
     }
 
-    /// The time zone in which an organization's days begin.
+    /// The time zone in which an organization's days begin, and its weeks.
     pub(crate) async fn zone(&self, organization: OrganizationId) -> Result<Zone, ApiError> {
-        let organization = self.store.organization(organization).await?;
-        Ok(organization.and_then(|found| Zone::parse(&found.time_zone)).unwrap_or_default())
+        let Some(organization) = self.store.organization(organization).await? else {
+            return Ok(Zone::default());
+        };
+        let zone = Zone::parse(&organization.time_zone).unwrap_or_default();
+        Ok(zone.with_week_start(organization.week_start))
+    }
+
+    /// Where everybody who follows an organization's settings is told that they were written. A
+    /// repeat tells the same settings again: whoever listens compares revisions.
+    pub(crate) fn settings_changed(&self, _organization: &Organization) {
+        (self.wake)();
     }
 }

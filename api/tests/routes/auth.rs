@@ -32,6 +32,8 @@ const SHARED_ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/api-keys/key_1", "read"),
     ("DELETE", "/v1/api-keys/key_1", "admin"),
     ("POST", "/v1/api-keys/key_1/rotate", "admin"),
+    ("GET", "/v1/organization", "read"),
+    ("PATCH", "/v1/organization", "admin"),
 ];
 
 #[tokio::test]

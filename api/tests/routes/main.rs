@@ -12,6 +12,7 @@ mod files;
 mod health;
 mod idempotency;
 mod openapi;
+mod organization;
 mod own_prices;
 mod price_catalogue;
 mod price_list;
