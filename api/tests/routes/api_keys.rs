@@ -1,12 +1,14 @@
 //! API keys: made, listed, rotated, revoked; who may, how fast it counts, and that no key is
 //! stored.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use api::Limits;
-use domain::{Scope, organization::Environment};
+use domain::{Clock, KeyId, Scope, organization::Environment};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use store::idempotency::{Claimed, RequestClaim};
 
 use crate::test_app::{Answer, LOCAL_TOKEN, TestApp};
 
@@ -184,6 +186,50 @@ async fn a_repeat_gets_the_same_key_and_no_stored_byte_has_it() {
         }
     }
     assert!(files > 0, "the store's own bytes were looked at");
+}
+
+#[tokio::test]
+async fn a_repeat_after_a_crash_makes_the_same_key() {
+    let app = TestApp::start().await;
+    let body = body("ci", "live", &["read"]);
+    let call = || app.post("/v1/api-keys").once("k").json(&body);
+    let first = call().send().await.ok(201);
+    let id = KeyId::parse(first["id"].as_str().unwrap()).unwrap();
+    // As if the process had ended between the key and its stored answer: a claim with the bits of
+    // the first try, and nothing else.
+    let organization = app.organization.to_string();
+    let mut key = Sha256::new();
+    for part in [organization.as_str(), "live", "POST /v1/api-keys", "k"] {
+        key.update(u64::try_from(part.len()).unwrap().to_be_bytes());
+        key.update(part);
+    }
+    let at = app.clock.now();
+    let later = at.checked_add(SignedDuration::from_hours(72)).unwrap();
+    assert_eq!(app.store.forget_requests(later).await.unwrap(), 1);
+    let claim = RequestClaim {
+        key: key.finalize().into(),
+        body_sha256: Sha256::digest(body.to_string()).into(),
+        seed: id.uuid(),
+        at,
+        pending_until: later,
+        expires_at: later,
+    };
+    assert_eq!(app.store.claim_request(&claim).await.unwrap(), Claimed::Go(id.uuid()));
+    app.store.release_request(&claim.key).await.unwrap();
+
+    let again = call().send().await;
+    assert_eq!((again.ok(201), again.header("idempotent-replayed")), (first, None));
+    assert_eq!(app.get("/v1/api-keys").send().await.ok(200)["data"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_derived_again_is_not_shown_wrongly() {
+    let app = TestApp::start().await;
+    let call = || app.post("/v1/api-keys").once("k").json(&body("ci", "live", &["read"]));
+    call().send().await.ok(201);
+    app.vault.is_another.store(true, Ordering::SeqCst);
+    let problem = call().send().await.problem(409, "conflict");
+    assert!(problem["detail"].as_str().unwrap().contains("revoke it and make another"));
 }
 
 #[tokio::test]

@@ -83,6 +83,8 @@ pub(crate) struct GatedVault {
     vault: Vault,
     pub(crate) gate: Semaphore,
     pub(crate) refuses: AtomicBool,
+    /// Whether it derives as with another data key.
+    pub(crate) is_another: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -112,6 +114,8 @@ impl Sealer for GatedVault {
         purpose: &str,
         parts: &[&[u8]],
     ) -> Result<KeyBits, SealError> {
+        let is_another = self.is_another.load(Ordering::SeqCst);
+        let purpose = if is_another { "another" } else { purpose };
         let derived = self.vault.derive(organization, purpose, parts).await;
         derived.map_err(|error| SealError { is_temporary: false, source: error.into() })
     }
@@ -188,6 +192,7 @@ impl TestApp {
             vault: Vault::new(Arc::clone(&store), Arc::new(key)),
             gate: Semaphore::new(100),
             refuses: AtomicBool::new(false),
+            is_another: AtomicBool::new(false),
         });
         let mut app = TestApp {
             router: Router::new(),
