@@ -1,12 +1,15 @@
 #![doc = include_str!("README.md")]
 
+pub mod actor;
 pub mod answer;
 pub mod detail;
 pub mod error;
+pub mod facts;
 pub mod ids;
 pub mod question;
 pub mod shards;
 
+pub use actor::{Actor, ActorKind};
 pub use answer::{Answer, Answered, BookedAnswer, HeldAnswer, HeldOn};
 pub use detail::EventDetail;
 pub use error::ShardError;
