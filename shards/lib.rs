@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod actor;
 pub mod answer;
 pub mod caps;
 pub mod detail;
@@ -18,6 +19,7 @@ mod reply;
 mod upkeep;
 mod writer;
 
+pub use actor::{Actor, ActorKind};
 pub use answer::{Answer, Answered, BookedAnswer, HeldAnswer, HeldOn};
 pub use caps::{Caps, Done, Group, Lane, Position, Reply};
 pub use detail::EventDetail;

@@ -86,7 +86,7 @@ impl Projector {
         if entries.is_empty() {
             return Ok(Some(from));
         }
-        let chunk = facts::project(&mut shadow.state, &entries);
+        let chunk = facts::project(live.shard, &mut shadow.state, &entries);
         let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
         shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
         let to = Checkpoint { incarnation: from.incarnation, seq: chunk.to_seq };

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::command::{PolicyNo, WindowNo};
 use engine::{Command, Entry, Request};
 use sha2::{Digest, Sha256};
-use store::facts::{BlockQuery, IdRunRecord};
+use store::facts::IdRunRecord;
 use store::snapshots::Manifest;
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::caps::{Group, Lane};
 use crate::error::ShardError;
 use crate::facts;
 use crate::ids::{merge_policy, merge_runs};
-use crate::live::Live;
+use crate::live::{Live, entries_of};
 use crate::load::{Loaded, READ_BYTES};
 use crate::node::wait_for;
 
@@ -45,30 +46,36 @@ impl Upkeep {
     /// the entry that made the policy, so the blocks up to it are exactly what came before.
     async fn enter_bases(&mut self, shadow: &Loaded) -> Result<(), ShardError> {
         let opening = shadow.state.policies().filter(|(_, policy)| policy.opening);
-        let opening: Vec<_> = opening.map(|(_, policy)| policy.clone()).collect();
-        for policy in opening {
-            if !self.entered.insert(policy.record.id) {
+        let opening: Vec<_> = opening.map(|(number, policy)| (number, policy.record.id)).collect();
+        for (number, id) in opening {
+            if !self.entered.insert(id) {
                 continue;
             }
-            let start = facts::base_start(&policy, shadow.state.time());
-            let query = BlockQuery { start, end: i64::MAX, before_seq: u64::MAX, limit: 1_000 };
-            let mut base = facts::Base::new(&policy, shadow.state.time());
-            let mut before_seq = policy.made_seq.saturating_add(1);
-            loop {
-                let query = BlockQuery { before_seq, ..query };
-                let blocks = self.live.parts.store.sum_blocks(self.live.shard, query).await?;
-                let Some(oldest) = blocks.last() else { break };
-                before_seq = oldest.last_seq;
-                for block in &blocks {
-                    base.add(block).map_err(|error| ShardError::Internal(error.to_string()))?;
-                }
-            }
-            let command = Command::EnterBase { policy: policy.record.id, parts: base.parts() };
+            let parts = self.base(number, shadow).await?;
+            let command = Command::EnterBase { policy: id, parts };
             let live = Arc::clone(&self.live);
             let request = Request { once: None, actor: vec![], command };
             tokio::spawn(async move { enter(&live, request).await });
         }
         Ok(())
+    }
+
+    /// What a policy's windows had used when it was made.
+    async fn base(
+        &self,
+        number: PolicyNo,
+        shadow: &Loaded,
+    ) -> Result<Vec<(WindowNo, i128)>, ShardError> {
+        let Some(mut base) = facts::Base::of(number, &shadow.state) else { return Ok(vec![]) };
+        let mut query = base.query(BLOCKS_AT_ONCE);
+        loop {
+            let blocks = self.live.parts.store.sum_blocks(self.live.shard, query).await?;
+            let Some(oldest) = blocks.last() else { return Ok(base.finish()) };
+            query.before_seq = oldest.last_seq;
+            for block in &blocks {
+                base.add(block).map_err(|error| ShardError::Internal(error.to_string()))?;
+            }
+        }
     }
 
     /// Merges runs of ids until there is nothing to merge, and lets go of those that have expired.
@@ -88,7 +95,7 @@ impl Upkeep {
             let keys: Vec<u64> = parts.iter().map(|run| run.key()).collect();
             let mut bodies = Vec::with_capacity(keys.len());
             for run in parts {
-                let (entries, length) = (facts::entries_of(run), run.header().run_bytes());
+                let (entries, length) = (entries_of(run), run.header().run_bytes());
                 match store.id_run_piece(shard, entries, 0, length).await? {
                     Some(body) => bodies.push(body),
                     None => drop(live.reload_ids().await?),
@@ -97,12 +104,9 @@ impl Upkeep {
             if bodies.len() != keys.len() {
                 continue;
             }
-            let entries = parts.iter().map(|run| facts::entries_of(run));
-            let (first_seq, last_seq) =
-                entries.fold((u64::MAX, 0), |(a, b), (first, last)| (a.min(first), b.max(last)));
             let merged: IdRunRecord = tokio::task::spawn_blocking(move || {
                 let runs: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-                merge_runs(&runs).map(|run| facts::run_record(run, first_seq, last_seq))
+                merge_runs(&runs).map(|run| facts::run_record(&run))
             })
             .await
             .map_err(|error| ShardError::Internal(error.to_string()))?
@@ -203,6 +207,7 @@ async fn enter(live: &Live, request: Request) {
     }
 }
 
+const BLOCKS_AT_ONCE: usize = 256;
 const ENTER_TRIES: usize = 100;
 const SNAPSHOT_CHUNK_BYTES: usize = 8 << 20;
 const TRUNCATE_EVERY: Duration = Duration::from_secs(3600);
