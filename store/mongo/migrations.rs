@@ -18,7 +18,7 @@ use crate::{Result, StoreError};
 /// The newest step.
 const LATEST: i32 = 4;
 /// What each step makes, in their order.
-const STEPS: &[Step] = &[(1, first), (2, own_prices), (LATEST, journals)];
+const STEPS: &[Step] = &[(1, first), (2, own_prices), (3, keys_and_settings), (LATEST, journals)];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -108,6 +108,13 @@ fn own_prices() -> Collections {
         ("own_prices", vec![Index::unique(&entry)]),
         ("own_price_revisions", vec![Index::unique(&owner)]),
     ]
+}
+
+/// Step 3: keys may be bound to a path and expire, organizations have settings. Documents from
+/// before lack the fields, which is read as their defaults. The number alone matters: a program
+/// that does not know expiry would go on to accept what has expired.
+fn keys_and_settings() -> Collections {
+    vec![("api_keys", vec![Index::on(&["organization", "_id"])])]
 }
 
 /// Step 4: journals, snapshots, facts and nodes, all found by their `_id`.

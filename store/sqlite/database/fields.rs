@@ -35,8 +35,21 @@ impl<'r> Fields<'r> {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        let text: String = self.get(column)?;
-        parse(&text).map_err(|error| unreadable(column).caused_by(error))
+        self.parsed_or_none(column, parse)?.ok_or_else(|| unreadable(column))
+    }
+
+    /// The same, or null.
+    pub(in crate::sqlite) fn parsed_or_none<T, E>(
+        &self,
+        column: &str,
+        parse: impl FnOnce(&str) -> std::result::Result<T, E>,
+    ) -> Result<Option<T>>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let text: Option<String> = self.get(column)?;
+        let value = text.as_deref().map(parse).transpose();
+        value.map_err(|error| unreadable(column).caused_by(error))
     }
 
     /// A state, or anything else that has a name.

@@ -25,6 +25,10 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "first", sql: include_str!("../migrations/0001_first.sql") },
     Migration { name: "own_prices", sql: include_str!("../migrations/0002_own_prices.sql") },
+    Migration {
+        name: "keys_and_settings",
+        sql: include_str!("../migrations/0003_keys_and_settings.sql"),
+    },
     Migration { name: "facts", sql: include_str!("../migrations/0004_facts.sql") },
 ];
 
@@ -129,8 +133,27 @@ mod tests {
         migrate(&mut db).unwrap();
         apply(&mut db, APPLICATION_ID, &with_next(LATER)).unwrap();
         let numbers = all(&db, "SELECT number FROM schema_migrations", [], |row| row.at::<i64>(0));
-        let all_numbers = (1..).take(MIGRATIONS.len() + 1);
-        assert_eq!(numbers.unwrap(), all_numbers.collect::<Vec<i64>>());
+        let expected: Vec<i64> = (0..=MIGRATIONS.len()).map(number_of).collect();
+        assert_eq!(numbers.unwrap(), expected);
+    }
+
+    #[test]
+    fn keys_and_organizations_from_before_their_settings_get_the_defaults() {
+        let mut db = memory();
+        apply(&mut db, APPLICATION_ID, &MIGRATIONS[..2]).unwrap();
+        db.execute_batch(
+            "INSERT INTO organizations VALUES ('org_1', 'Acme', 'UTC', 1);
+             INSERT INTO api_keys VALUES ('key_1', 'org_1', 'a', 'live', 'read', x'00', 1, NULL)",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        let sql = "SELECT concat_ws(' ', name, week_start, reset_hour, fiscal_year_start_month,
+                       quote(currency), retention_days, auto_create_paths, capture_bodies,
+                       settings_revision) AS row FROM organizations
+                   UNION ALL SELECT concat_ws(' ', name, quote(path_prefix), quote(expires_at),
+                       quote(rotated_to)) FROM api_keys";
+        let rows: Vec<String> = all(&db, sql, [], |row| row.get("row")).unwrap();
+        assert_eq!(rows, ["Acme mon 0 1 NULL 90 1 0 0", "a NULL NULL NULL"]);
     }
 
     #[test]

@@ -61,9 +61,12 @@ pub(crate) fn api_key(number: u128, organization: OrganizationId) -> Result<ApiK
         name: format!("key {number}"),
         environment: Environment::Live,
         scopes: vec![Scope::Read, Scope::Write],
+        path_prefix: None,
         sha256: [number.to_le_bytes()[0]; 32],
         created_at: at(1)?,
+        expires_at: None,
         revoked_at: None,
+        rotated_to: None,
     })
 }
 
