@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use bytes::Bytes;
-use domain::{ConnectionId, FileId};
+use domain::{ConnectionId, FileId, KeyId};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 
@@ -34,6 +34,12 @@ impl PathId for ConnectionId {
 impl PathId for FileId {
     fn of_text(text: &str) -> Option<Self> {
         FileId::parse(text).ok()
+    }
+}
+
+impl PathId for KeyId {
+    fn of_text(text: &str) -> Option<Self> {
+        KeyId::parse(text).ok()
     }
 }
 

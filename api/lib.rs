@@ -1,5 +1,7 @@
 #![doc = include_str!("README.md")]
 
+mod api_key_input;
+mod api_keys;
 mod audit_log;
 mod auth;
 pub mod charge_reports;
@@ -8,12 +10,14 @@ mod connection_input;
 mod connections;
 mod context_input;
 mod costs;
+mod dto_api_key;
 mod dto_audit;
 mod dto_charge;
 mod dto_connection;
 mod dto_cost;
 mod dto_estimate;
 mod dto_file;
+mod dto_organization;
 mod dto_own_price;
 mod dto_price;
 mod dto_price_row;
@@ -27,7 +31,10 @@ mod health;
 mod idempotency;
 mod json_decimal;
 mod json_number;
+mod key_secret;
 mod openapi;
+mod organization;
+mod organization_input;
 mod own_price_cache;
 mod own_price_input;
 mod own_prices;
@@ -120,6 +127,10 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(price_list::list_prices))
         .routes(routes!(estimate::estimate_price))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(api_keys::get_api_key, api_keys::revoke_api_key))
+        .routes(routes!(api_keys::rotate_api_key))
+        .routes(routes!(organization::get_organization, organization::update_organization))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

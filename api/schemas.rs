@@ -57,6 +57,12 @@ schemas! {
     ]);
     /// What a charge is for.
     Category = words(&["usage", "purchase", "tax", "credit", "adjustment"]);
+    /// What an API key may do.
+    ScopeName = words(&["read", "write", "track", "admin"]);
+    /// Which of an organization's two worlds.
+    EnvironmentName = words(&["live", "test"]);
+    /// A day of the week.
+    WeekdayName = words(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"]);
     /// A provider or a service.
     Slug = text().pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"));
     /// An ISO 4217 code in either case.
@@ -109,6 +115,8 @@ mod tests {
         has_exactly::<SyncState>(&domain::connection::SyncState::ALL.map(|word| word.as_str()));
         has_exactly::<FileState>(&domain::FileState::ALL.map(|word| word.as_str()));
         has_exactly::<RawFormat>(&usage::RawFormat::ALL.map(|word| word.as_str()));
+        has_exactly::<ScopeName>(&domain::Scope::ALL.map(|word| word.as_str()));
+        has_exactly::<WeekdayName>(&domain::time::WEEKDAYS.map(|(_, name)| name));
         has_exactly::<Category>(&domain::ChargeCategory::ALL.map(|word| word.as_str()));
     }
 }

@@ -179,7 +179,8 @@ pub(crate) const TOLD_BITS: u8 = 32;
 
 impl Policy {
     /// Whether it counts what this service sold of this model. Empty names are not said.
-    pub(crate) fn matches(&self, service: &str, model: &str) -> bool {
+    #[must_use]
+    pub fn matches(&self, service: &str, model: &str) -> bool {
         let fits = |scope: &str, name: &str| scope.is_empty() || scope == name;
         fits(&self.record.service, service) && fits(&self.record.model, model)
     }

@@ -216,6 +216,8 @@ fn new_local_token() -> Result<Secret> {
         name: "local".to_owned(),
         environment: domain::organization::Environment::Live,
         scopes: Vec::new(),
+        path_prefix: None,
+        expires_at: None,
         at: SystemClock.now(),
     };
     Ok(identity::make_api_key(request)?.secret)

@@ -189,7 +189,12 @@ fn read_tools(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsageError
 
 /// The total is input and output. Where it has the reasoning besides, the output had left it out.
 pub(crate) fn check_total(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsageError> {
-    let Some(total) = block.count("total_tokens")? else {
+    hold_total(block.count("total_tokens")?, draft)
+}
+
+/// The same with a total of whatever name.
+pub(crate) fn hold_total(total: Option<Figure>, draft: &mut Draft) -> Result<(), RawUsageError> {
+    let Some(total) = total else {
         return Ok(());
     };
     let both = sum([&draft.figures.input, &draft.figures.output]);

@@ -54,7 +54,7 @@ pub struct StatedCost {
 pub struct Flag {
     /// What kind of thing.
     pub kind: FlagKind,
-    /// A JSON pointer into what was sent.
+    /// A JSON pointer into what was sent; of a span, the name of the attribute.
     pub pointer: String,
     /// What it is, and what was made of it.
     pub detail: String,
@@ -83,6 +83,8 @@ pub enum FlagKind {
     StatedCostUnreadable,
     /// The cost that was said is zero, which is not to be trusted.
     StatedCostZero,
+    /// Texts beside the figures were too long or too many, and are left out.
+    Oversized,
 }
 
 impl FlagKind {
@@ -100,6 +102,7 @@ impl FlagKind {
             FlagKind::Cut => "cut",
             FlagKind::StatedCostUnreadable => "stated_cost_unreadable",
             FlagKind::StatedCostZero => "stated_cost_zero",
+            FlagKind::Oversized => "oversized",
         }
     }
 }

@@ -22,6 +22,8 @@ const TICK_FEMTOS: i128 = 100_000;
 
 const UNREADABLE: &str = "the stated cost is no amount of money";
 
+const ZERO: &str = "a stated cost of zero is not to be trusted";
+
 /// Takes the cost that a block of usage states, if it does.
 pub(crate) fn read(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsageError> {
     for (key, of) in [
@@ -37,7 +39,7 @@ pub(crate) fn read(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsage
             return draft.contradict_as(FlagKind::StatedCostUnreadable, &at, UNREADABLE);
         };
         if stated.amount.femtos() == 0 {
-            draft.note(FlagKind::StatedCostZero, &at, "a stated cost of zero is not to be trusted");
+            draft.note(FlagKind::StatedCostZero, &at, ZERO);
         }
         if block.is_true("is_byok") && !names_upstream(block) {
             let detail = "the customer's own key was used, and what its provider bills is not said";
@@ -47,6 +49,19 @@ pub(crate) fn read(block: &Object<'_>, draft: &mut Draft) -> Result<(), RawUsage
         break;
     }
     Ok(())
+}
+
+/// Takes a cost in US dollars that is said by itself, as spans do.
+pub(crate) fn take_dollars(text: &str, at: &str, draft: &mut Draft) {
+    match amount_of(text, Currency::USD) {
+        None => draft.note(FlagKind::StatedCostUnreadable, at, UNREADABLE),
+        Some(stated) => {
+            if stated.amount.femtos() == 0 {
+                draft.note(FlagKind::StatedCostZero, at, ZERO);
+            }
+            draft.stated_cost = Some(stated);
+        }
+    }
 }
 
 fn ticks(block: &Object<'_>, key: &str) -> Option<StatedCost> {
@@ -84,6 +99,10 @@ fn dollars(object: &Object<'_>, key: &str) -> Option<StatedCost> {
 }
 
 fn amount(object: &Object<'_>, key: &str, currency: Currency) -> Option<StatedCost> {
-    let (amount, residue) = Money::parse_rounded(object.number_text(key)?, currency).ok()?;
+    amount_of(object.number_text(key)?, currency)
+}
+
+fn amount_of(text: &str, currency: Currency) -> Option<StatedCost> {
+    let (amount, residue) = Money::parse_rounded(text, currency).ok()?;
     (amount.femtos() >= 0).then_some(StatedCost { amount, residue })
 }

@@ -21,6 +21,19 @@ pub(crate) struct Figure {
     pub(crate) at: String,
 }
 
+impl Figure {
+    /// A count: the text of a whole number from 0 to 2⁵³, also as `5.0`.
+    pub(crate) fn parse(text: &str, at: String) -> Result<Figure, RawUsageError> {
+        match count(text) {
+            Ok(count) => Ok(Figure { count, at }),
+            Err(wrong) => {
+                let detail = format!("{wrong}: a count is a whole number from 0 to 2^53");
+                Err(RawUsageError::new(RawUsageErrorKind::NotACount, &at, &detail))
+            }
+        }
+    }
+}
+
 /// The counts that are said, added up: far beyond 2⁵³ it stays there, and is refused for that.
 pub(crate) fn sum<const N: usize>(figures: [&Option<Figure>; N]) -> u64 {
     let counts = figures.into_iter().flatten().map(|figure| figure.count);
@@ -55,7 +68,8 @@ impl<'a> Object<'a> {
         Ok(Object { fields, at: String::new() })
     }
 
-    fn of(raw: &'a RawValue, at: String) -> Result<Object<'a>, RawUsageError> {
+    /// A value that should be an object, and stands at `at`.
+    pub(crate) fn of(raw: &'a RawValue, at: String) -> Result<Object<'a>, RawUsageError> {
         match serde_json::from_str(raw.get()) {
             Ok(fields) => Ok(Object { fields, at }),
             Err(_) => {
@@ -178,13 +192,7 @@ impl<'a> Object<'a> {
             return Ok(None);
         };
         let at = self.at_field(key);
-        match count(text) {
-            Ok(count) => Ok(Some(Figure { count, at })),
-            Err(wrong) => {
-                let detail = format!("{wrong}: a count is a whole number from 0 to 2^53");
-                Err(RawUsageError::new(RawUsageErrorKind::NotACount, &at, &detail))
-            }
-        }
+        Figure::parse(text, at).map(Some)
     }
 }
 

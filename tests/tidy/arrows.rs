@@ -92,6 +92,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("tokio-cron-scheduler", &["jobs"]),
     ("zstd", &["columns"]),
     ("saphyr", &["catalogues"]),
+    ("opentelemetry-proto", &["usage"]),
+    ("prost", &["usage"]),
 ];
 
 /// Arrows that nobody has allowed.

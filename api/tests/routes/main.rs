@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's own functions fails the test")]
 
+mod api_keys;
 mod audit_log;
 mod auth;
 mod connections;
@@ -11,6 +12,7 @@ mod files;
 mod health;
 mod idempotency;
 mod openapi;
+mod organization;
 mod own_prices;
 mod price_catalogue;
 mod price_list;

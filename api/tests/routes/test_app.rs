@@ -20,7 +20,7 @@ use domain::{
     AuditEvent, AuthField, Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId,
     Reports as Tells, Scope, Secret, descriptor::FeedDescriptor, organization::Environment,
 };
-use identity::{KeyRequest, make_api_key, new_uuid};
+use identity::{KeyBits, KeyRequest, make_api_key, new_uuid};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use store::{Store, secrets::SealedSecret, sqlite::SqliteStore};
@@ -83,6 +83,8 @@ pub(crate) struct GatedVault {
     vault: Vault,
     pub(crate) gate: Semaphore,
     pub(crate) refuses: AtomicBool,
+    /// Whether it derives as with another data key.
+    pub(crate) is_another: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -104,6 +106,18 @@ impl Sealer for GatedVault {
         }
         let sealed = self.vault.seal(organization, record, field, secret).await;
         sealed.map_err(|error| failed(error.into()))
+    }
+
+    async fn derive(
+        &self,
+        organization: OrganizationId,
+        purpose: &str,
+        parts: &[&[u8]],
+    ) -> Result<KeyBits, SealError> {
+        let is_another = self.is_another.load(Ordering::SeqCst);
+        let purpose = if is_another { "another" } else { purpose };
+        let derived = self.vault.derive(organization, purpose, parts).await;
+        derived.map_err(|error| SealError { is_temporary: false, source: error.into() })
     }
 }
 
@@ -178,16 +192,33 @@ impl TestApp {
             vault: Vault::new(Arc::clone(&store), Arc::new(key)),
             gate: Semaphore::new(100),
             refuses: AtomicBool::new(false),
+            is_another: AtomicBool::new(false),
         });
-        let reports = Arc::new(LaidOutReports::default());
-        let (wake_count, wake_panics) =
-            (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (counter, panics) = (Arc::clone(&wake_count), Arc::clone(&wake_panics));
+        let mut app = TestApp {
+            router: Router::new(),
+            store,
+            vault,
+            reports: Arc::default(),
+            clock,
+            organization,
+            wake_count: Arc::default(),
+            wake_panics: Arc::default(),
+            owner: first.key.expose().to_owned(),
+            folder,
+        };
+        app.router = app.node(limits, allow_private_urls);
+        app
+    }
+
+    /// A server over the same store that remembers nothing of what the others have looked up.
+    pub(crate) fn node(&self, limits: Limits, allow_private_urls: bool) -> Router {
+        let (counter, panics) = (Arc::clone(&self.wake_count), Arc::clone(&self.wake_panics));
+        let token = identity::hash_key(LOCAL_TOKEN);
         let state = AppState {
-            store: Arc::clone(&store),
-            vault: vault.clone(),
-            clock: clock.clone(),
-            reports: reports.clone(),
+            store: Arc::clone(&self.store),
+            vault: self.vault.clone(),
+            clock: self.clock.clone(),
+            reports: self.reports.clone(),
             catalogue: Catalogue { connectors: vec![&ACME, &BETA], formats: vec![&FORMAT] },
             prices: Arc::new(price_catalogue::catalogue()),
             operator_prices: Arc::default(),
@@ -197,23 +228,12 @@ impl TestApp {
             }),
             metrics: Arc::new(|| "outlay_up 1\n".to_owned()),
             limits,
-            local_token: Some(LocalToken { sha256: identity::hash_key(LOCAL_TOKEN), organization }),
+            local_token: Some(LocalToken { sha256: token, organization: self.organization }),
             allow_private_urls,
             keys: api::KeyCache::default(),
             own_prices: api::OwnPriceCache::default(),
         };
-        TestApp {
-            router: api::router(Arc::new(state)),
-            store,
-            vault,
-            reports,
-            clock,
-            organization,
-            wake_count,
-            wake_panics,
-            owner: first.key.expose().to_owned(),
-            folder,
-        }
+        api::router(Arc::new(state))
     }
 
     /// A new key of this organization.
@@ -235,7 +255,15 @@ impl TestApp {
     ) -> String {
         let (at, scopes) = (self.clock.now(), scopes.to_vec());
         let name = "a test's".to_owned();
-        let request = KeyRequest { organization, name, environment, scopes, at };
+        let request = KeyRequest {
+            organization,
+            name,
+            environment,
+            scopes,
+            path_prefix: None,
+            expires_at: None,
+            at,
+        };
         let made = make_api_key(request).unwrap();
         let audit = AuditEvent {
             organization,
@@ -295,6 +323,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The same on another server.
+    pub(crate) fn on(mut self, node: &Router) -> Call {
+        self.router = node.clone();
+        self
+    }
+
     pub(crate) fn key(mut self, key: &str) -> Call {
         self.key = Some(key.to_owned());
         self
