@@ -1,8 +1,8 @@
 //! How caps count, in words that a finance person can read: the tables in `tables/caps`, and the
 //! small stage that plays them.
 //!
-//! A line at the margin begins a scenario; `at` sets the clock; the indented lines below are what is
-//! asked then, `->` what is answered, and after each `;` what a cap says. What is not said does not
+//! A line at the margin begins a scenario; `at` sets the clock; the indented lines below are what
+//! is asked then, `->` what is answered, and after each `;` what a cap says. What is not said does not
 //! happen: no threshold is told and no closed window corrected without its line.
 #![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
