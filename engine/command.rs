@@ -34,7 +34,7 @@ pub const COUNT_MAX: i64 = 1 << 53;
 /// One command with what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// What makes a repeat a repeat. Events always have one; other calls where they came with a key.
+    /// What makes a repeat a repeat. Events always have one; other calls where they have a key.
     pub once: Option<Once>,
     /// Who asks, for the audit log and the facts; opaque to the engine.
     pub actor: Vec<u8>,
@@ -188,8 +188,8 @@ pub struct Commit {
     pub reservation: u128,
     /// What was consumed. Without a path, service or model of its own it has the reservation's.
     pub event: Event,
-    /// The call's usage is known in part only, as of a stream that was cut: at least the estimate is
-    /// booked.
+    /// The call's usage is known in part only, as of a stream that was cut: at least the estimate
+    /// is booked.
     pub incomplete: bool,
 }
 

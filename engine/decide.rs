@@ -54,9 +54,9 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
 }
 
 /// What happens by itself at the batch's time: reservations whose time is over end, in the order in
-/// which they were due, [`EXPIRED_MAX`] at a time. None where nothing is due. Where more is due than
-/// one batch may end, the rest goes first in the next ones: what has not been ended holds nothing
-/// any more, but every look at it costs.
+/// which they were due, [`EXPIRED_MAX`] at a time. None where nothing is due. Where more is due
+/// than one batch may end, the rest goes first in the next ones: what has not been ended holds
+/// nothing any more, but every look at it costs.
 #[must_use]
 pub fn due(state: &State) -> Option<Decision> {
     let until = (state.time, u128::MAX);

@@ -119,7 +119,7 @@ pub struct Policy {
     pub windows: Vec<OpenWindow>,
     /// What a sliding policy counted, by bucket, ascending.
     pub buckets: VecDeque<(WindowNo, i128)>,
-    /// Where the newest of the windows ended that are not here any more: no later one begins before.
+    /// Where the newest of the windows ended that are not here any more: none begins before.
     pub retired_end: Micros,
     /// The next window's number.
     pub next_window: WindowNo,

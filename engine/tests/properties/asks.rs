@@ -12,14 +12,14 @@ const HOUR: i64 = 3600 * SECOND;
 const DAY: i64 = 24 * HOUR;
 
 /// Dice that were thrown, read one after the other.
-pub struct Dice<'a>(std::slice::Iter<'a, u16>);
+pub(crate) struct Dice<'a>(std::slice::Iter<'a, u16>);
 
 impl<'a> Dice<'a> {
-    pub fn new(thrown: &'a [u16]) -> Dice<'a> {
+    pub(crate) fn new(thrown: &'a [u16]) -> Dice<'a> {
         Dice(thrown.iter())
     }
 
-    pub fn next(&mut self, sides: u16) -> u16 {
+    pub(crate) fn next(&mut self, sides: u16) -> u16 {
         self.0.next().map_or(0, |die| die % sides)
     }
 
@@ -124,7 +124,7 @@ fn policy(run: &Run, dice: &mut Dice<'_>) -> PolicyRecord {
     }
 }
 
-pub fn command(run: &mut Run, dice: &mut Dice<'_>) -> Command {
+pub(crate) fn command(run: &mut Run, dice: &mut Dice<'_>) -> Command {
     let time = run.time();
     match dice.next(34) {
         0..8 => {

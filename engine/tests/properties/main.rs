@@ -24,7 +24,11 @@ fn batch() -> impl Strategy<Value = (u8, u8, Vec<[u16; 16]>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// ENG-1 to ENG-7.
     #[test]

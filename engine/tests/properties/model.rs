@@ -4,76 +4,76 @@
 
 use std::collections::BTreeMap;
 
-use engine::calendar::{Calendar, bucket_left_at, first_counted_bucket, sliding_bucket};
-use engine::command::{Adjust, Commit, Correct, EndedHow, Event, Identity, Measures, Reserve};
-use engine::decision::{PolicyRefusal, flag};
+use engine::calendar::{Calendar, first_counted_bucket, sliding_bucket};
+use engine::command::{Adjust, Commit, Correct, EndedHow, Event, Identity, Measures};
+use engine::decision::flag;
 use engine::policy::{Mode, PolicyRecord, Threshold, Unit, Window};
 use engine::{Refusal, Settings};
 
 #[derive(Clone)]
-pub struct Model {
-    pub time: i64,
-    pub settings: Settings,
-    pub paths: Vec<ModelPath>,
-    pub policies: Vec<ModelPolicy>,
-    pub reservations: Vec<ModelReservation>,
+pub(crate) struct Model {
+    pub(crate) time: i64,
+    pub(crate) settings: Settings,
+    pub(crate) paths: Vec<ModelPath>,
+    pub(crate) policies: Vec<ModelPolicy>,
+    pub(crate) reservations: Vec<ModelReservation>,
     /// Everything that was ever counted in a window.
-    pub counts: Vec<Count>,
-    pub told: Vec<Told>,
+    pub(crate) counts: Vec<Count>,
+    pub(crate) told: Vec<Told>,
     /// Every adjustment that was taken, the path as it was found.
-    pub adjustments: Vec<(Adjust, usize)>,
-    pub heard: BTreeMap<Identity, [u8; 4]>,
+    pub(crate) adjustments: Vec<(Adjust, usize)>,
+    pub(crate) heard: BTreeMap<Identity, [u8; 4]>,
 }
 
 #[derive(Clone)]
-pub struct ModelPath {
-    pub name: String,
-    pub service: Option<String>,
-    pub notes: Option<String>,
-    pub archived: bool,
+pub(crate) struct ModelPath {
+    pub(crate) name: String,
+    pub(crate) service: Option<String>,
+    pub(crate) notes: Option<String>,
+    pub(crate) archived: bool,
 }
 
 #[derive(Clone)]
-pub struct ModelPolicy {
-    pub record: PolicyRecord,
-    pub opening: bool,
-    pub removed: bool,
+pub(crate) struct ModelPolicy {
+    pub(crate) record: PolicyRecord,
+    pub(crate) opening: bool,
+    pub(crate) removed: bool,
     /// Every window that ever opened.
-    pub windows: Vec<(i64, i64)>,
+    pub(crate) windows: Vec<(i64, i64)>,
 }
 
 #[derive(Clone)]
-pub struct ModelReservation {
-    pub id: u128,
-    pub path: usize,
-    pub service: String,
-    pub model: String,
-    pub estimate: Measures,
-    pub expires_at: i64,
-    pub holds: Vec<(usize, i64, i128)>,
-    pub ended: Option<EndedHow>,
+pub(crate) struct ModelReservation {
+    pub(crate) id: u128,
+    pub(crate) path: usize,
+    pub(crate) service: String,
+    pub(crate) model: String,
+    pub(crate) estimate: Measures,
+    pub(crate) expires_at: i64,
+    pub(crate) holds: Vec<(usize, i64, i128)>,
+    pub(crate) ended: Option<EndedHow>,
 }
 
 #[derive(Clone)]
-pub struct Count {
-    policy: usize,
-    window: i64,
+pub(crate) struct Count {
+    pub(crate) policy: usize,
+    pub(crate) window: i64,
     amount: i128,
 }
 
 #[derive(Clone)]
-pub struct Told {
-    pub policy: usize,
+pub(crate) struct Told {
+    pub(crate) policy: usize,
     window: i64,
-    pub threshold: Threshold,
+    pub(crate) threshold: Threshold,
     at: i64,
     /// Its alert was taken away.
-    pub is_void: bool,
+    pub(crate) is_void: bool,
 }
 
 /// What is answered, as far as it can be told without the engine's own words.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Spent(Box<Spent>),
     Held { path: String, amounts: Vec<(usize, i64, i128)>, expires_at: i64, flags: u32 },
     Adjusted(Vec<Spent>),
@@ -84,28 +84,28 @@ pub enum Answer {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spent {
-    pub path: String,
-    pub service: String,
-    pub model: String,
-    pub measures: Measures,
-    pub counted: Vec<(usize, i64)>,
-    pub late: Vec<(usize, i128)>,
-    pub crossed: Vec<(usize, i64, u8)>,
-    pub settled: Option<u128>,
-    pub flags: u32,
+pub(crate) struct Spent {
+    pub(crate) path: String,
+    pub(crate) service: String,
+    pub(crate) model: String,
+    pub(crate) measures: Measures,
+    pub(crate) counted: Vec<(usize, i64)>,
+    pub(crate) late: Vec<(usize, i128)>,
+    pub(crate) crossed: Vec<(usize, i64, u8)>,
+    pub(crate) settled: Option<u128>,
+    pub(crate) flags: u32,
 }
 
 /// Where an instant lies for a policy.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Spot {
+pub(crate) enum Spot {
     Open(i64),
     New(i64, i64),
     Closed,
     Gone,
 }
 
-pub fn amount_of(measures: &Measures, unit: Unit) -> i128 {
+pub(crate) fn amount_of(measures: &Measures, unit: Unit) -> i128 {
     match unit {
         Unit::Usd => measures.cost,
         Unit::Credits => measures.credits,
@@ -136,13 +136,13 @@ impl Default for Model {
 }
 
 impl Model {
-    pub fn used(&self, policy: usize, window: i64) -> i128 {
+    pub(crate) fn used(&self, policy: usize, window: i64) -> i128 {
         let here = |count: &&Count| (count.policy, count.window) == (policy, window);
         self.counts.iter().filter(here).map(|count| count.amount).sum()
     }
 
     /// What counts at an instant, under a sliding policy what has not left by then.
-    pub fn used_at(&self, policy: usize, at: i64) -> i128 {
+    pub(crate) fn used_at(&self, policy: usize, at: i64) -> i128 {
         match self.policies[policy].record.window {
             Window::Sliding(micros) => {
                 let first = first_counted_bucket(micros, at);
@@ -156,7 +156,7 @@ impl Model {
         }
     }
 
-    pub fn held(&self, policy: usize, window: Option<i64>) -> i128 {
+    pub(crate) fn held(&self, policy: usize, window: Option<i64>) -> i128 {
         let open = self.reservations.iter().filter(|found| found.ended.is_none());
         open.flat_map(|found| &found.holds)
             .filter(|hold| hold.0 == policy && window.is_none_or(|window| window == hold.1))
@@ -164,7 +164,7 @@ impl Model {
             .sum()
     }
 
-    pub fn held_at(&self, policy: usize, at: i64) -> i128 {
+    pub(crate) fn held_at(&self, policy: usize, at: i64) -> i128 {
         match (self.policies[policy].record.window, self.spot(policy, at)) {
             (Window::Sliding(_), _) => self.held(policy, None),
             (_, Spot::Open(window)) => self.held(policy, Some(window)),
@@ -185,7 +185,7 @@ impl Model {
         Some((start.max(begins), end.min(ends)))
     }
 
-    pub fn spot(&self, policy: usize, at: i64) -> Spot {
+    pub(crate) fn spot(&self, policy: usize, at: i64) -> Spot {
         let found = &self.policies[policy];
         let at = match found.record.window {
             Window::Sliding(micros) => {
@@ -208,7 +208,7 @@ impl Model {
     }
 
     /// Opens the window at a spot; its number.
-    pub fn open(&mut self, policy: usize, spot: Spot) -> Option<i64> {
+    pub(crate) fn open(&mut self, policy: usize, spot: Spot) -> Option<i64> {
         match spot {
             Spot::Open(window) => Some(window),
             Spot::New(start, end) => {
@@ -219,7 +219,7 @@ impl Model {
         }
     }
 
-    pub fn find(&self, path: &str) -> Option<usize> {
+    pub(crate) fn find(&self, path: &str) -> Option<usize> {
         self.paths.iter().position(|node| node.name == path)
     }
 
@@ -227,7 +227,7 @@ impl Model {
         domain::path::self_and_above(path).find_map(|name| self.find(name)).unwrap()
     }
 
-    pub fn make(&mut self, path: &str) -> usize {
+    pub(crate) fn make(&mut self, path: &str) -> usize {
         let names: Vec<&str> = domain::path::self_and_above(path).collect();
         for name in names.into_iter().rev() {
             if self.find(name).is_none() {
@@ -239,7 +239,7 @@ impl Model {
     }
 
     /// The policies that count at a path, nearest first, then in the order of making.
-    fn above(&self, path: &str) -> Vec<usize> {
+    pub(crate) fn above(&self, path: &str) -> Vec<usize> {
         let on = |name: &str| {
             let policies = self.policies.iter().enumerate();
             let here = policies.filter(|(_, one)| !one.removed && one.record.path == name);
@@ -248,13 +248,13 @@ impl Model {
         domain::path::self_and_above(path).flat_map(on).collect()
     }
 
-    pub fn matches(&self, policy: usize, service: &str, model: &str) -> bool {
+    pub(crate) fn matches(&self, policy: usize, service: &str, model: &str) -> bool {
         let record = &self.policies[policy].record;
         (record.service.is_empty() || record.service == service)
             && (record.model.is_empty() || record.model == model)
     }
 
-    fn refuses_path(&self, path: &str, service: &str) -> Option<Refusal> {
+    pub(crate) fn refuses_path(&self, path: &str, service: &str) -> Option<Refusal> {
         if self.find(path).is_none() && !self.settings.auto_create_paths {
             return Some(Refusal::UnknownPath);
         }
@@ -294,12 +294,17 @@ impl Model {
         is_told && began.is_some_and(|began| self.time < began + micros)
     }
 
-    pub fn count_silently(&mut self, policy: usize, window: i64, amount: i128) {
+    pub(crate) fn count_silently(&mut self, policy: usize, window: i64, amount: i128) {
         self.counts.push(Count { policy, window, amount });
     }
 
     /// Counts an amount and says which thresholds it reaches.
-    pub fn count(&mut self, policy: usize, window: i64, amount: i128) -> Vec<(usize, i64, u8)> {
+    pub(crate) fn count(
+        &mut self,
+        policy: usize,
+        window: i64,
+        amount: i128,
+    ) -> Vec<(usize, i64, u8)> {
         self.counts.push(Count { policy, window, amount });
         let record = self.policies[policy].record.clone();
         let used = match record.window {
@@ -371,7 +376,7 @@ impl Model {
         spent
     }
 
-    pub fn track(&mut self, event: &Event) -> Answer {
+    pub(crate) fn track(&mut self, event: &Event) -> Answer {
         if let Some(id) = event.reservation
             && let Ok(found) = self.committable(id)
         {
@@ -396,7 +401,7 @@ impl Model {
         }
     }
 
-    pub fn commit(&mut self, commit: &Commit) -> Answer {
+    pub(crate) fn commit(&mut self, commit: &Commit) -> Answer {
         match self.committable(commit.reservation) {
             Ok(found) => self.settle(found, &commit.event, commit.incomplete),
             Err(refusal) => Answer::Refused(refusal),
@@ -442,7 +447,7 @@ impl Model {
         Answer::Spent(Box::new(spent))
     }
 
-    pub fn correct(&mut self, correct: &Correct) -> Answer {
+    pub(crate) fn correct(&mut self, correct: &Correct) -> Answer {
         let path = self.path_of_spend(&correct.event.path);
         let admitted: Vec<_> = correct.windows.iter().map(|one| (one.0 as usize, one.1)).collect();
         let how = How { admitted, is_held: false, is_afterwards: true };
@@ -453,7 +458,7 @@ impl Model {
         Answer::Spent(Box::new(spent))
     }
 
-    pub fn adjust(&mut self, adjust: &Adjust) -> Answer {
+    pub(crate) fn adjust(&mut self, adjust: &Adjust) -> Answer {
         let before = self.adjustments.iter().rfind(|(one, _)| one.key == adjust.key).cloned();
         if before.as_ref().is_some_and(|(before, _)| before.revision >= adjust.revision) {
             return Answer::Unchanged;
@@ -484,120 +489,6 @@ impl Model {
         spent.iter_mut().for_each(|one| one.flags = 0);
         self.adjustments.push((adjust.clone(), path));
         Answer::Adjusted(spent)
-    }
-
-    pub fn reserve(&mut self, reserve: &Reserve) -> Answer {
-        if self.reservations.iter().any(|one| one.id == reserve.reservation) {
-            return Answer::Refused(Refusal::Conflict);
-        }
-        if let Some(refusal) = self.refuses_path(&reserve.path, &reserve.service) {
-            return Answer::Refused(refusal);
-        }
-        let mut flags = 0;
-        let mut holding = vec![];
-        for policy in self.above(&reserve.path) {
-            let record = self.policies[policy].record.clone();
-            let asked = amount_of(&reserve.estimate, record.unit).max(0);
-            let could =
-                |scope: &str, said: &str| scope.is_empty() || scope == said || said.is_empty();
-            let is_counted = self.matches(policy, &reserve.service, &reserve.model);
-            let may_count =
-                could(&record.service, &reserve.service) && could(&record.model, &reserve.model);
-            let is_strict = record.mode == Mode::Strict && !self.policies[policy].opening;
-            let is_money = matches!(record.unit, Unit::Usd | Unit::Credits);
-            let has_tokens = record.unit != Unit::Tokens || reserve.estimate.tokens >= 0;
-            let doubt = if !is_strict || !may_count {
-                None
-            } else if is_money && reserve.estimate.unpriced {
-                Some(Refusal::Unpriced(record.id))
-            } else if !is_counted || !has_tokens {
-                Some(Refusal::Unresolved(record.id))
-            } else {
-                None
-            };
-            match doubt {
-                Some(_) if record.allow_on_unavailable => flags |= flag::BYPASSED,
-                Some(refusal) => return Answer::Refused(refusal),
-                None if !is_counted || self.admits(policy, self.time, asked) => {}
-                None => return Answer::Refused(self.refusal(policy, asked)),
-            }
-            if is_counted {
-                holding.push((policy, asked));
-            }
-        }
-        let path = self.make(&reserve.path);
-        let mut amounts = vec![];
-        for (policy, asked) in holding {
-            let spot = self.spot(policy, self.time);
-            let window = self.open(policy, spot).unwrap();
-            amounts.push((policy, window, asked));
-        }
-        let expires_at = self.time + reserve.ttl.clamp(0, 86_400_000_000);
-        self.reservations.push(ModelReservation {
-            id: reserve.reservation,
-            path,
-            service: reserve.service.clone(),
-            model: reserve.model.clone(),
-            estimate: reserve.estimate,
-            expires_at,
-            holds: amounts.clone(),
-            ended: None,
-        });
-        Answer::Held { path: reserve.path.clone(), amounts, expires_at, flags }
-    }
-
-    pub fn admits(&self, policy: usize, at: i64, asked: i128) -> bool {
-        let found = &self.policies[policy];
-        let (used, held) = (self.used_at(policy, at), self.held_at(policy, self.time));
-        match found.record.mode {
-            _ if found.opening => true,
-            Mode::Open => true,
-            Mode::Block => used < found.record.limit,
-            Mode::Strict => used + held + asked <= found.record.limit,
-        }
-    }
-
-    fn refusal(&self, policy: usize, asked: i128) -> Refusal {
-        let record = &self.policies[policy].record;
-        let (window_start, resets_at) = match (record.window, self.spot(policy, self.time)) {
-            (Window::Sliding(micros), _) => {
-                let first = first_counted_bucket(micros, self.time);
-                let counted = self.counts.iter().filter(|one| one.policy == policy);
-                let buckets = counted.map(|one| one.window).filter(|bucket| *bucket >= first);
-                let left = |bucket| bucket_left_at(micros, bucket);
-                let room = buckets.map(left).filter(|at| self.admits(policy, *at, asked)).min();
-                (self.time - micros, room)
-            }
-            (_, Spot::Open(window)) => {
-                let (start, end) = self.policies[policy].windows[usize::try_from(window).unwrap()];
-                (start, (end < i64::MAX).then_some(end))
-            }
-            (Window::Session(_), _) => (i64::MIN, None),
-            (_, Spot::New(start, end)) => (start, (end < i64::MAX).then_some(end)),
-            (_, Spot::Closed | Spot::Gone) => unreachable!("now is in no closed window"),
-        };
-        Refusal::Policy(Box::new(PolicyRefusal {
-            policy: record.id,
-            unit: record.unit,
-            mode: record.mode,
-            path: record.path.clone(),
-            limit: record.limit,
-            used: self.used_at(policy, self.time),
-            held: self.held_at(policy, self.time),
-            asked,
-            window_start,
-            resets_at,
-        }))
-    }
-
-    /// An open reservation; why it is not.
-    pub fn holding(&mut self, id: u128) -> Result<&mut ModelReservation, Refusal> {
-        let found = self.reservations.iter_mut().find(|one| one.id == id);
-        let found = found.ok_or(Refusal::NotFound)?;
-        match found.ended {
-            Some(how) => Err(Refusal::Ended(how)),
-            None => Ok(found),
-        }
     }
 }
 

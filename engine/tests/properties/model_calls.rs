@@ -1,15 +1,15 @@
 //! The model's side of what is not spend: how reservations go on, paths, policies and settings.
 
-use engine::Command;
-use engine::Refusal;
-use engine::calendar::first_counted_bucket;
-use engine::command::{EndedHow, PutPath};
-use engine::policy::{PolicyChange, PolicyRecord, Window};
+use engine::calendar::{bucket_left_at, first_counted_bucket};
+use engine::command::{EndedHow, PutPath, Reserve};
+use engine::decision::{PolicyRefusal, flag};
+use engine::policy::{Mode, PolicyChange, PolicyRecord, Unit, Window};
+use engine::{Command, Refusal};
 
-use crate::model::{Answer, Model, ModelPolicy, amount_of};
+use crate::model::{Answer, Model, ModelPolicy, ModelReservation, Spot, amount_of};
 
 impl Model {
-    pub fn follow(&mut self, command: &Command) -> Answer {
+    pub(crate) fn follow(&mut self, command: &Command) -> Answer {
         match command {
             Command::Track(event) => self.track(event),
             Command::Reserve(reserve) => self.reserve(reserve),
@@ -60,6 +60,120 @@ impl Model {
                 Answer::Done
             }
             Command::Tick => Answer::Unchanged,
+        }
+    }
+
+    pub(crate) fn reserve(&mut self, reserve: &Reserve) -> Answer {
+        if self.reservations.iter().any(|one| one.id == reserve.reservation) {
+            return Answer::Refused(Refusal::Conflict);
+        }
+        if let Some(refusal) = self.refuses_path(&reserve.path, &reserve.service) {
+            return Answer::Refused(refusal);
+        }
+        let mut flags = 0;
+        let mut holding = vec![];
+        for policy in self.above(&reserve.path) {
+            let record = self.policies[policy].record.clone();
+            let asked = amount_of(&reserve.estimate, record.unit).max(0);
+            let could =
+                |scope: &str, said: &str| scope.is_empty() || scope == said || said.is_empty();
+            let is_counted = self.matches(policy, &reserve.service, &reserve.model);
+            let may_count =
+                could(&record.service, &reserve.service) && could(&record.model, &reserve.model);
+            let is_strict = record.mode == Mode::Strict && !self.policies[policy].opening;
+            let is_money = matches!(record.unit, Unit::Usd | Unit::Credits);
+            let has_tokens = record.unit != Unit::Tokens || reserve.estimate.tokens >= 0;
+            let doubt = if !is_strict || !may_count {
+                None
+            } else if is_money && reserve.estimate.unpriced {
+                Some(Refusal::Unpriced(record.id))
+            } else if !is_counted || !has_tokens {
+                Some(Refusal::Unresolved(record.id))
+            } else {
+                None
+            };
+            match doubt {
+                Some(_) if record.allow_on_unavailable => flags |= flag::BYPASSED,
+                Some(refusal) => return Answer::Refused(refusal),
+                None if !is_counted || self.admits(policy, self.time, asked) => {}
+                None => return Answer::Refused(self.refusal(policy, asked)),
+            }
+            if is_counted {
+                holding.push((policy, asked));
+            }
+        }
+        let path = self.make(&reserve.path);
+        let mut amounts = vec![];
+        for (policy, asked) in holding {
+            let spot = self.spot(policy, self.time);
+            let window = self.open(policy, spot).unwrap();
+            amounts.push((policy, window, asked));
+        }
+        let expires_at = self.time + reserve.ttl.clamp(0, 86_400_000_000);
+        self.reservations.push(ModelReservation {
+            id: reserve.reservation,
+            path,
+            service: reserve.service.clone(),
+            model: reserve.model.clone(),
+            estimate: reserve.estimate,
+            expires_at,
+            holds: amounts.clone(),
+            ended: None,
+        });
+        Answer::Held { path: reserve.path.clone(), amounts, expires_at, flags }
+    }
+
+    pub(crate) fn admits(&self, policy: usize, at: i64, asked: i128) -> bool {
+        let found = &self.policies[policy];
+        let (used, held) = (self.used_at(policy, at), self.held_at(policy, self.time));
+        match found.record.mode {
+            _ if found.opening => true,
+            Mode::Open => true,
+            Mode::Block => used < found.record.limit,
+            Mode::Strict => used + held + asked <= found.record.limit,
+        }
+    }
+
+    fn refusal(&self, policy: usize, asked: i128) -> Refusal {
+        let record = &self.policies[policy].record;
+        let (window_start, resets_at) = match (record.window, self.spot(policy, self.time)) {
+            (Window::Sliding(micros), _) => {
+                let first = first_counted_bucket(micros, self.time);
+                let counted = self.counts.iter().filter(|one| one.policy == policy);
+                let buckets = counted.map(|one| one.window).filter(|bucket| *bucket >= first);
+                let left = |bucket| bucket_left_at(micros, bucket);
+                let room = buckets.map(left).filter(|at| self.admits(policy, *at, asked)).min();
+                (self.time - micros, room)
+            }
+            (_, Spot::Open(window)) => {
+                let (start, end) = self.policies[policy].windows[usize::try_from(window).unwrap()];
+                (start, (end < i64::MAX).then_some(end))
+            }
+            (Window::Session(_), _) => (i64::MIN, None),
+            (_, Spot::New(start, end)) => (start, (end < i64::MAX).then_some(end)),
+            (_, Spot::Closed | Spot::Gone) => unreachable!("now is in no closed window"),
+        };
+        Refusal::Policy(Box::new(PolicyRefusal {
+            policy: record.id,
+            unit: record.unit,
+            mode: record.mode,
+            path: record.path.clone(),
+            limit: record.limit,
+            used: self.used_at(policy, self.time),
+            held: self.held_at(policy, self.time),
+            asked,
+            window_start,
+            resets_at,
+        }))
+    }
+
+    /// An open reservation; why it is not.
+    pub(crate) fn holding(&mut self, id: u128) -> Result<&mut ModelReservation, Refusal> {
+        let found = self.reservations.iter_mut().find(|one| one.id == id);
+        let found = found.ok_or(Refusal::NotFound)?;
+        match found.ended {
+            Some(how) => Err(Refusal::Ended(how)),
+            None => Ok(found),
         }
     }
 
@@ -123,7 +237,7 @@ impl Model {
         Answer::Done
     }
 
-    pub fn create(&mut self, record: &PolicyRecord) -> Answer {
+    pub(crate) fn create(&mut self, record: &PolicyRecord) -> Answer {
         let is_same = |one: &&ModelPolicy| !one.removed && one.record.id == record.id;
         if let Some(found) = self.policies.iter().find(is_same) {
             return match found.record == *record {
@@ -172,7 +286,7 @@ impl Model {
         Answer::Done
     }
 
-    pub fn change_alerts(&mut self, policy: usize) {
+    pub(crate) fn change_alerts(&mut self, policy: usize) {
         let alerts = self.policies[policy].record.alerts.clone();
         for told in self.told.iter_mut().filter(|told| told.policy == policy) {
             told.is_void |= !alerts.iter().any(|alert| alert.at == told.threshold);

@@ -14,11 +14,11 @@ const SECOND: i64 = 1_000_000;
 /// 28 March 2026, 20:00 UTC: the night in which Europe's clocks change.
 const BEGIN: i64 = 1_774_728_000 * SECOND;
 
-pub struct Run {
+pub(crate) struct Run {
     state: State,
-    pub model: Model,
+    pub(crate) model: Model,
     /// What was booked and can be corrected: the event, and the windows that counted it.
-    pub booked: Vec<(Event, Vec<(PolicyNo, WindowNo)>)>,
+    pub(crate) booked: Vec<(Event, Vec<(PolicyNo, WindowNo)>)>,
     /// Requests that were made, to be made again.
     requests: Vec<Request>,
     /// What the tables will have once they have come as far as the entry.
@@ -50,17 +50,17 @@ impl Default for Run {
 }
 
 impl Run {
-    pub fn time(&self) -> i64 {
+    pub(crate) fn time(&self) -> i64 {
         self.state.time()
     }
 
     /// A reservation's id that was given out, now and then one that never was.
-    pub fn some_reservation(&self, dice: &mut Dice<'_>) -> Option<u128> {
+    pub(crate) fn some_reservation(&self, dice: &mut Dice<'_>) -> Option<u128> {
         let newest = self.model.reservations.len().checked_sub(1 + usize::from(dice.next(6)))?;
         Some(self.model.reservations[newest].id)
     }
 
-    pub fn new_reservation(&mut self, dice: &mut Dice<'_>) -> u128 {
+    pub(crate) fn new_reservation(&mut self, dice: &mut Dice<'_>) -> u128 {
         let open = self.model.reservations.iter().rfind(|one| one.ended.is_none());
         self.next_id += 1;
         match (dice.next(16), open) {
@@ -70,9 +70,9 @@ impl Run {
     }
 
     /// What the tables know of a reservation's end.
-    pub fn known_end(&self, id: u128) -> Option<Ended> {
-        let known = self.ends.iter().filter(|one| one.0 <= self.looked_up && one.1 == id);
-        known.last().map(|one| one.2.clone())
+    pub(crate) fn known_end(&self, id: u128) -> Option<Ended> {
+        let mut known = self.ends.iter().filter(|one| one.0 <= self.looked_up && one.1 == id);
+        known.next_back().map(|one| one.2.clone())
     }
 
     fn seen(&self, identity: &Identity) -> Option<Seen> {
@@ -81,7 +81,7 @@ impl Run {
     }
 
     /// Policies from the start on.
-    pub fn begin_with(&mut self, policies: &[[u16; 16]]) {
+    pub(crate) fn begin_with(&mut self, policies: &[[u16; 16]]) {
         const CREATE_POLICY: u16 = 24;
         for dice in policies {
             let mut dice = *dice;
@@ -90,7 +90,7 @@ impl Run {
         }
     }
 
-    pub fn batch(&mut self, jump: u8, fate: u8, thrown: &[[u16; 16]]) {
+    pub(crate) fn batch(&mut self, jump: u8, fate: u8, thrown: &[[u16; 16]]) {
         let jumps =
             [0, 0, 1, 1, 1, 5, 20, 20, 70, 70, 400, 3_600, 9_000, 30_000, 90_000, 4_000_000];
         self.clock += jumps[usize::from(jump) % jumps.len()] * SECOND;
@@ -102,7 +102,7 @@ impl Run {
         self.looked_up = self.looked_up.max(self.state.seq().saturating_sub(lag));
         let mut decisions = vec![];
         // What is due is late now and then, and makes no difference.
-        while let Some(decision) = due(&self.state).filter(|_| fate % 4 != 0) {
+        while let Some(decision) = due(&self.state).filter(|_| !fate.is_multiple_of(4)) {
             self.state.apply(&decision);
             decisions.push(decision);
         }
@@ -141,7 +141,7 @@ impl Run {
     }
 
     /// ENG-5.
-    pub fn check_every_prefix(&self) {
+    pub(crate) fn check_every_prefix(&self) {
         let last = self.state.encode();
         for from in 0..self.journal.len() {
             let mut state = State::decode(&self.journal[from].0).unwrap();
@@ -154,12 +154,13 @@ impl Run {
 
     fn request(&mut self, dice: &mut Dice<'_>) -> Request {
         let old = self.requests.len().checked_sub(1 + usize::from(dice.next(40)));
-        let mut request = match old.filter(|_| self.next_id % 6 == 0) {
+        let mut request = match old.filter(|_| self.next_id.is_multiple_of(6)) {
             Some(old) => self.requests[old].clone(),
             None => {
                 let command = command(self, dice);
                 self.next_id += 1;
-                let has_key = matches!(command, Command::Track(_)) || self.next_id % 2 == 0;
+                let has_key =
+                    matches!(command, Command::Track(_)) || self.next_id.is_multiple_of(2);
                 let mut identity = [0; 16];
                 identity[..8].copy_from_slice(&self.next_id.to_le_bytes());
                 let once = Once { identity, body: [1; 4], seen: None };
