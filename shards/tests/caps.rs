@@ -1,5 +1,6 @@
 //! The runtime on a real store: what many callers at once are granted, what a restart keeps, what a
 //! repeat hears.
+#![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
