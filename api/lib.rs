@@ -1,30 +1,45 @@
 #![doc = include_str!("README.md")]
 
+mod allowed_path;
+mod amount;
+mod asking;
 mod audit_log;
 mod auth;
+mod canonical_body;
 pub mod charge_reports;
 mod charges;
+mod check;
 mod connection_input;
 mod connections;
 mod context_input;
 mod costs;
 mod dto_audit;
 mod dto_charge;
+mod dto_check;
 mod dto_connection;
 mod dto_cost;
+mod dto_decision;
 mod dto_estimate;
 mod dto_file;
 mod dto_own_price;
+mod dto_path;
+mod dto_policy;
 mod dto_price;
 mod dto_price_row;
 mod dto_provider;
+mod dto_reservation;
+mod dto_track;
 mod envelope;
 mod error;
 mod estimate;
+mod event_input;
 mod extract;
 mod files;
 mod health;
 mod idempotency;
+mod instants;
+mod intake;
+mod iso_duration;
 mod json_decimal;
 mod json_number;
 mod openapi;
@@ -32,21 +47,30 @@ mod own_price_cache;
 mod own_price_input;
 mod own_prices;
 mod pages;
+mod paths;
 mod period;
+mod policies;
+mod policy_input;
 mod price_list;
+mod pricing;
 mod providers;
 mod raw_usage;
 pub mod reports;
+mod reservation_input;
+mod reservations;
 mod schemas;
+mod spend;
 mod spool;
 mod state;
 mod syncs;
+mod track;
 mod upload;
 mod usage_input;
+mod window_input;
 
 use std::sync::{Arc, LazyLock};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -76,8 +100,9 @@ pub fn router(state: Arc<AppState>) -> Router {
 #[must_use]
 pub fn openapi_json() -> &'static str {
     // Nothing in it changes while the process runs.
-    static DOCUMENT: LazyLock<String> =
-        LazyLock::new(|| openapi::document(quick_routes().merge(slow_routes()).into_openapi()));
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+        openapi::document(quick_routes().merge(intake_routes()).merge(slow_routes()).into_openapi())
+    });
     &DOCUMENT
 }
 
@@ -85,8 +110,12 @@ fn registered(state: &Shared) -> OpenApiRouter<Shared> {
     let quick = quick_routes()
         .layer(from_fn_with_state(Arc::clone(state), envelope::within_time))
         .layer(DefaultBodyLimit::max(state.limits.body_bytes_max));
-    // Uploads count their own bytes, and have a time limit for each chunk instead of one for all.
-    quick.merge(slow_routes().layer(DefaultBodyLimit::disable()))
+    // Reported usage and uploads count their own bytes; uploads have a time limit for each chunk
+    // instead of one for all.
+    let intake = intake_routes()
+        .layer(from_fn_with_state(Arc::clone(state), envelope::within_time))
+        .layer(DefaultBodyLimit::disable());
+    quick.merge(intake).merge(slow_routes().layer(DefaultBodyLimit::disable()))
 }
 
 fn quick_routes() -> OpenApiRouter<Shared> {
@@ -120,12 +149,27 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(price_list::list_prices))
         .routes(routes!(estimate::estimate_price))
+        .routes(routes!(paths::list_paths))
+        .routes(routes!(paths::get_path, paths::put_path))
+        .route("/v1/paths/{*path}", post(paths::post_path))
+        .routes(routes!(policies::create_policy, policies::list_policies))
+        .routes(routes!(policies::get_policy, policies::update_policy, policies::delete_policy))
+        .routes(routes!(check::check_call))
+        .routes(routes!(reservations::create_reservation))
+        .routes(routes!(reservations::get_reservation))
+        .routes(routes!(reservations::commit_reservation))
+        .routes(routes!(reservations::release_reservation))
+        .routes(routes!(reservations::extend_reservation))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(health::status))
         .routes(routes!(health::openapi_document))
+}
+
+fn intake_routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(track::track_events))
 }
 
 fn slow_routes() -> OpenApiRouter<Shared> {

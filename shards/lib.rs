@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod actor;
 pub mod answer;
 pub mod detail;
 pub mod error;
@@ -7,6 +8,7 @@ pub mod ids;
 pub mod question;
 pub mod shards;
 
+pub use actor::{Actor, ActorKind};
 pub use answer::{Answer, Answered, BookedAnswer, HeldAnswer, HeldOn};
 pub use detail::EventDetail;
 pub use error::ShardError;

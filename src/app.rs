@@ -24,6 +24,7 @@ use vault::{KeySource, LocalKey, Vault};
 use crate::{
     clock::SystemClock,
     config::{Config, KeyOrigin},
+    no_shards::NoShards,
     price_files,
     sealer::VaultSealer,
 };
@@ -68,6 +69,7 @@ impl App {
         let prices = price_files::catalogue(&config.prices_folder)?;
         price_files::report_age(&prices, domain::time::utc_day(clock.now()));
         let state = AppState {
+            caps: Arc::new(NoShards),
             store: store.clone(),
             vault: Arc::new(VaultSealer(vault)),
             clock,

@@ -12,6 +12,7 @@ mod costs;
 mod demo;
 mod first_key;
 mod import;
+mod no_shards;
 mod output;
 mod price_files;
 mod prices_import;

@@ -4,17 +4,23 @@
 
 mod audit_log;
 mod auth;
+mod check;
 mod connections;
 mod envelope;
 mod estimate;
 mod files;
 mod health;
 mod idempotency;
+mod memory_caps;
 mod openapi;
 mod own_prices;
+mod paths;
+mod policies;
 mod price_catalogue;
 mod price_list;
 mod providers;
 mod reports;
+mod reservations;
 mod syncs;
 mod test_app;
+mod track;

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use vault::{LocalKey, Vault};
 
-use crate::price_catalogue;
+use crate::{memory_caps::MemoryCaps, price_catalogue};
 
 pub(crate) static ACME: ConnectorDescriptor = ConnectorDescriptor {
     id: "acme",
@@ -67,6 +67,10 @@ static FORMAT: FormatDescriptor = FormatDescriptor {
 pub(crate) struct FakeClock(Mutex<Timestamp>);
 
 impl FakeClock {
+    pub(crate) fn set(&self, at: Timestamp) {
+        *self.0.lock().unwrap() = at;
+    }
+
     pub(crate) fn go_on(&self, by: SignedDuration) {
         *self.0.lock().unwrap() += by;
     }
@@ -148,6 +152,7 @@ pub(crate) struct TestApp {
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) vault: Arc<GatedVault>,
+    pub(crate) caps: Arc<MemoryCaps>,
     pub(crate) reports: Arc<LaidOutReports>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) organization: OrganizationId,
@@ -166,6 +171,14 @@ impl TestApp {
     }
 
     pub(crate) async fn start_with(limits: Limits, allow_private_urls: bool) -> TestApp {
+        TestApp::start_priced(limits, allow_private_urls, price_catalogue::catalogue()).await
+    }
+
+    pub(crate) async fn start_priced(
+        limits: Limits,
+        allow_private_urls: bool,
+        prices: prices::Catalogue,
+    ) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("outlay.db")).await.unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -179,6 +192,7 @@ impl TestApp {
             gate: Semaphore::new(100),
             refuses: AtomicBool::new(false),
         });
+        let caps = Arc::new(MemoryCaps::new(clock.clone()));
         let reports = Arc::new(LaidOutReports::default());
         let (wake_count, wake_panics) =
             (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
@@ -187,9 +201,10 @@ impl TestApp {
             store: Arc::clone(&store),
             vault: vault.clone(),
             clock: clock.clone(),
+            caps: caps.clone(),
             reports: reports.clone(),
             catalogue: Catalogue { connectors: vec![&ACME, &BETA], formats: vec![&FORMAT] },
-            prices: Arc::new(price_catalogue::catalogue()),
+            prices: Arc::new(prices),
             operator_prices: Arc::default(),
             wake: Arc::new(move || {
                 counter.fetch_add(1, Ordering::SeqCst);
@@ -206,6 +221,7 @@ impl TestApp {
             router: api::router(Arc::new(state)),
             store,
             vault,
+            caps,
             reports,
             clock,
             organization,

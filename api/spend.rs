@@ -1,0 +1,134 @@
+//! Spend on its way to the books: what a call consumed and what else is known of it, priced and in
+//! the form of the journal. Reports, commits and telemetry all pass through here.
+
+use std::collections::BTreeMap;
+
+use domain::{RateContext, Usage};
+use engine::{Event, Measures};
+use jiff::Timestamp;
+use shards::{
+    EventDetail,
+    detail::{CallSite, DETAIL_BYTES_MAX, Source, quantities},
+};
+
+use crate::{
+    asking::key_of,
+    auth::Caller,
+    error::FieldError,
+    instants::micros_of,
+    pricing::{AskedPrice, Books},
+};
+
+/// A call that consumed something, in which everything is right.
+pub(crate) struct Spend {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// Where it belongs.
+    pub(crate) path: String,
+    /// Who sold it, which model, what was consumed, and at which conditions.
+    pub(crate) asked: Option<AskedPrice>,
+    /// Who sold it, where nothing of it is priced by us; may be empty.
+    pub(crate) service: String,
+    /// What it costs by the caller's own word, in femtodollars.
+    pub(crate) stated: Option<i128>,
+    /// The reservation that it was spent under.
+    pub(crate) reservation: Option<u128>,
+    /// What else is known.
+    pub(crate) about: About,
+}
+
+/// What else is known of a call.
+#[derive(Default)]
+pub(crate) struct About {
+    pub(crate) source: Source,
+    pub(crate) id: String,
+    pub(crate) latency_ms: Option<u32>,
+    pub(crate) time_to_first_token_ms: Option<u32>,
+    pub(crate) call_site: Option<CallSite>,
+    pub(crate) end_user: Option<u64>,
+    pub(crate) provider_request_id: Option<String>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) marks: Vec<String>,
+}
+
+impl Spend {
+    /// The event for the journal, and its marks for people.
+    pub(crate) fn event(
+        self,
+        books: &Books,
+        caller: &Caller,
+        id: u128,
+    ) -> Result<(Event, Vec<String>), FieldError> {
+        let Spend { at, path, asked, service, stated, reservation, about } = self;
+        let mut detail = EventDetail {
+            event: id,
+            source: about.source,
+            id: about.id,
+            key: key_of(caller),
+            latency_ms: about.latency_ms,
+            time_to_first_token_ms: about.time_to_first_token_ms,
+            call_site: about.call_site,
+            end_user: about.end_user,
+            provider_request_id: about.provider_request_id,
+            tags: about.tags,
+            marks: about.marks,
+            ..EventDetail::default()
+        };
+        let mut event = Event { service, reservation, ..Event::empty(micros_of(at), &path) };
+        match &asked {
+            Some(asked) => {
+                let priced = asked.priced(books)?;
+                detail.quantities = quantities(&asked.usage);
+                detail.context = context_pairs(&asked.context);
+                event.service = asked.service.to_string();
+                event.model = priced.model_name().to_owned();
+                let named = (priced.model != event.model).then(|| priced.model.to_owned());
+                detail.named_model = named;
+                let (cost, is_whole) = priced.dollars();
+                event.measures = measures(&asked.usage, cost, !is_whole);
+                if let Some(used) = priced.estimate.used {
+                    detail.price_row = Some(used.row_name());
+                    detail.catalogue = Some(books.catalogue.id().to_owned());
+                }
+            }
+            None => event.measures = measures(&Usage::default(), 0, false),
+        }
+        if let Some(cost) = stated {
+            event.measures = Measures { cost, unpriced: false, ..event.measures };
+            (detail.price_row, detail.catalogue) = (None, None);
+            detail.marks.push("stated_cost".to_owned());
+        }
+        detail.marks.sort();
+        detail.marks.dedup();
+        event.detail = detail.encode();
+        if event.detail.len() > DETAIL_BYTES_MAX {
+            let wrong = format!(
+                "what is said of the event takes more than {DETAIL_BYTES_MAX} bytes: send fewer \
+                 or shorter tags and texts"
+            );
+            return Err(FieldError::at("", wrong));
+        }
+        Ok((event, detail.marks))
+    }
+}
+
+/// What a usage counts for: one call unless it says more, and all tokens in and out.
+pub(crate) fn measures(usage: &Usage, cost: i128, unpriced: bool) -> Measures {
+    let tokens = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let requests = count(usage.requests.unwrap_or(1));
+    Measures { cost, unpriced, credits: 0, requests, tokens: count(tokens) }
+}
+
+fn context_pairs(context: &RateContext) -> Vec<(String, String)> {
+    let known = [
+        ("processing", context.processing.map(|word| word.as_str().to_owned())),
+        ("service_tier", context.service_tier.map(|word| word.as_str().to_owned())),
+        ("speed", context.speed.map(|word| word.as_str().to_owned())),
+        ("data_residency", context.data_residency.as_ref().map(|at| at.as_str().to_owned())),
+        ("vertex_location", context.vertex_location.as_ref().map(|at| at.as_str().to_owned())),
+    ];
+    let known = known.into_iter().filter_map(|(name, word)| Some((name.to_owned(), word?)));
+    let unknown = context.unknown.iter().map(|word| (word.field.to_owned(), word.word.clone()));
+    known.chain(unknown).collect()
+}
