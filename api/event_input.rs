@@ -278,6 +278,8 @@ impl Said {
             asked,
             service: service.map(|service| service.to_string()).unwrap_or_default(),
             stated,
+            stated_if_unpriced: None,
+            is_kept: false,
             reservation: None,
             about,
         };

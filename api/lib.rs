@@ -9,6 +9,7 @@ mod canonical_body;
 pub mod charge_reports;
 mod charges;
 mod check;
+mod cloud_events;
 mod connection_input;
 mod connections;
 mod context_input;
@@ -43,6 +44,8 @@ mod iso_duration;
 mod json_decimal;
 mod json_number;
 mod openapi;
+mod otlp;
+mod otlp_answer;
 mod own_price_cache;
 mod own_price_input;
 mod own_prices;
@@ -63,6 +66,7 @@ mod spend;
 mod spool;
 mod state;
 mod syncs;
+mod telemetry;
 mod track;
 mod upload;
 mod usage_input;
@@ -169,7 +173,12 @@ fn quick_routes() -> OpenApiRouter<Shared> {
 }
 
 fn intake_routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(track::track_events))
+    OpenApiRouter::new()
+        .routes(routes!(track::track_events))
+        .routes(routes!(cloud_events::report_cloud_events))
+        .routes(routes!(otlp::export_traces))
+        .routes(routes!(otlp::export_metrics))
+        .routes(routes!(otlp::export_logs))
 }
 
 fn slow_routes() -> OpenApiRouter<Shared> {

@@ -31,6 +31,10 @@ pub(crate) struct Spend {
     pub(crate) service: String,
     /// What it costs by the caller's own word, in femtodollars.
     pub(crate) stated: Option<i128>,
+    /// What it costs by the sender's word where we have no whole price.
+    pub(crate) stated_if_unpriced: Option<i128>,
+    /// Its sender cannot be asked: what does not add up is unpriced, and what is too long left out.
+    pub(crate) is_kept: bool,
     /// The reservation that it was spent under.
     pub(crate) reservation: Option<u128>,
     /// What else is known.
@@ -59,44 +63,31 @@ impl Spend {
         caller: &Caller,
         id: u128,
     ) -> Result<(Event, Vec<String>), FieldError> {
-        let Spend { at, path, asked, service, stated, reservation, about } = self;
-        let mut detail = EventDetail {
-            event: id,
-            source: about.source,
-            id: about.id,
-            key: key_of(caller),
-            latency_ms: about.latency_ms,
-            time_to_first_token_ms: about.time_to_first_token_ms,
-            call_site: about.call_site,
-            end_user: about.end_user,
-            provider_request_id: about.provider_request_id,
-            tags: about.tags,
-            marks: about.marks,
-            ..EventDetail::default()
-        };
+        let Spend { at, path, asked, service, stated, reservation, about, .. } = self;
+        let mut detail = about.detail(key_of(caller), id);
         let mut event = Event { service, reservation, ..Event::empty(micros_of(at), &path) };
-        match &asked {
-            Some(asked) => {
-                let priced = asked.priced(books)?;
-                detail.quantities = quantities(&asked.usage);
-                detail.context = context_pairs(&asked.context);
-                event.service = asked.service.to_string();
-                event.model = priced.model_name().to_owned();
-                let named = (priced.model != event.model).then(|| priced.model.to_owned());
-                detail.named_model = named;
-                let (cost, is_whole) = priced.dollars();
-                event.measures = measures(&asked.usage, cost, !is_whole);
-                if let Some(used) = priced.estimate.used {
-                    detail.price_row = Some(used.row_name());
-                    detail.catalogue = Some(books.catalogue.id().to_owned());
+        event.measures = measures(&Usage::default(), 0, false);
+        if let Some(asked) = &asked {
+            event.service = asked.service.to_string();
+            match price(asked, books, &mut event, &mut detail) {
+                Ok(()) => {}
+                Err(_) if self.is_kept => {
+                    event.model.clone_from(&asked.model);
+                    event.measures = measures(&asked.usage, 0, true);
+                    detail.marks.push("inconsistent".to_owned());
                 }
+                Err(wrong) => return Err(wrong),
             }
-            None => event.measures = measures(&Usage::default(), 0, false),
         }
-        if let Some(cost) = stated {
+        let fallback = self.stated_if_unpriced.filter(|_| event.measures.unpriced);
+        if let Some(cost) = stated.or(fallback) {
             event.measures = Measures { cost, unpriced: false, ..event.measures };
             (detail.price_row, detail.catalogue) = (None, None);
             detail.marks.push("stated_cost".to_owned());
+        }
+        if self.is_kept && detail.encode().len() > DETAIL_BYTES_MAX {
+            (detail.tags, detail.call_site) = (BTreeMap::new(), None);
+            detail.marks.push("oversized".to_owned());
         }
         detail.marks.sort();
         detail.marks.dedup();
@@ -110,6 +101,46 @@ impl Spend {
         }
         Ok((event, detail.marks))
     }
+}
+
+impl About {
+    fn detail(self, key: Option<u128>, id: u128) -> EventDetail {
+        EventDetail {
+            event: id,
+            source: self.source,
+            id: self.id,
+            key,
+            latency_ms: self.latency_ms,
+            time_to_first_token_ms: self.time_to_first_token_ms,
+            call_site: self.call_site,
+            end_user: self.end_user,
+            provider_request_id: self.provider_request_id,
+            tags: self.tags,
+            marks: self.marks,
+            ..EventDetail::default()
+        }
+    }
+}
+
+/// Prices a call into its event.
+fn price(
+    asked: &AskedPrice,
+    books: &Books,
+    event: &mut Event,
+    detail: &mut EventDetail,
+) -> Result<(), FieldError> {
+    detail.quantities = quantities(&asked.usage);
+    detail.context = context_pairs(&asked.context);
+    let priced = asked.priced(books)?;
+    event.model = priced.model_name().to_owned();
+    detail.named_model = (priced.model != event.model).then(|| priced.model.to_owned());
+    let (cost, is_whole) = priced.dollars();
+    event.measures = measures(&asked.usage, cost, !is_whole);
+    if let Some(used) = priced.estimate.used {
+        detail.price_row = Some(used.row_name());
+        detail.catalogue = Some(books.catalogue.id().to_owned());
+    }
+    Ok(())
 }
 
 /// What a usage counts for: one call unless it says more, and all tokens in and out.
