@@ -5,12 +5,11 @@ use domain::Path;
 use crate::{auth::Caller, error::ApiError};
 
 /// Refuses a path that the caller's key is not for.
-#[expect(clippy::unnecessary_wraps, reason = "keys that are bound to a path refuse others")]
-pub(crate) fn allowed_path(_: &Caller, _: &Path) -> Result<(), ApiError> {
-    Ok(())
+pub(crate) fn allowed_path(caller: &Caller, path: &Path) -> Result<(), ApiError> {
+    caller.may_use(path)
 }
 
 /// The path that the caller's key is bound to, where it is.
-pub(crate) fn path_prefix(_: &Caller) -> Option<&Path> {
-    None
+pub(crate) fn path_prefix(caller: &Caller) -> Option<&Path> {
+    caller.path_prefix.as_ref()
 }

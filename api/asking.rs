@@ -6,10 +6,9 @@ use axum::{
     http::{HeaderName, HeaderValue, request::Parts},
     response::{IntoResponse, Response},
 };
-use domain::KeyId;
 use engine::{Command, Refusal, Request, command::Once};
 use shards::{
-    Actor, ActorKind, Answer, Done, Group, Lane, Position, Question, Reply, ShardError,
+    Actor, Answer, Answered, Done, Group, Lane, Position, Question, Reply, ShardError,
     answer::ended_code,
 };
 use store::journal::Shard;
@@ -58,17 +57,13 @@ pub(crate) fn shard_of(caller: &Caller) -> Shard {
 
 /// The bits of the caller's key, where it is one.
 pub(crate) fn key_of(caller: &Caller) -> Option<u128> {
-    KeyId::parse(&caller.actor).ok().map(|key| key.uuid().as_u128())
+    caller.key.map(|key| key.uuid().as_u128())
 }
 
 /// A request of a caller.
 pub(crate) fn request(caller: &Caller, once: Option<Once>, command: Command) -> Request {
-    let actor = Actor {
-        kind: ActorKind::Key,
-        id: caller.actor.clone(),
-        ip: caller.ip.clone(),
-        request_id: Some(caller.request_id.clone()),
-    };
+    let id = caller.key.map_or_else(|| "local".to_owned(), |key| key.to_string());
+    let actor = Actor::key(id, caller.ip.clone(), Some(caller.request_id.clone()));
     Request { once, actor: actor.encode(), command }
 }
 
@@ -77,10 +72,11 @@ pub(crate) async fn submit(
     state: &AppState,
     caller: &Caller,
     requests: Vec<Request>,
+    id_days: Vec<Option<u32>>,
     lane: Lane,
 ) -> Result<Done, ApiError> {
-    let group =
-        Group { requests, lane, patience: state.limits.request_timeout, with_blocked: true };
+    let patience = state.limits.request_timeout;
+    let group = Group { requests, id_days, lane, patience, with_blocked: true };
     Ok(state.caps.submit(shard_of(caller), group).await?)
 }
 
@@ -93,6 +89,7 @@ pub(crate) async fn submit_one(
 ) -> Result<(Answer, Position), ApiError> {
     let group = Group {
         requests: vec![request(caller, once, command)],
+        id_days: vec![],
         lane: Lane::Interactive,
         patience: state.limits.request_timeout,
         with_blocked: false,
@@ -100,7 +97,10 @@ pub(crate) async fn submit_one(
     let done = state.caps.submit(shard_of(caller), group).await?;
     let answer = done.answers.into_iter().next();
     let answer = answer.ok_or_else(|| ApiError::internal(NoAnswer))?;
-    Ok((answer, done.position))
+    match answer.result {
+        Answered::Fault => Err(ApiError::internal(Undecided)),
+        _ => Ok((answer, done.position)),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +111,11 @@ struct NoAnswer;
 #[derive(Debug, thiserror::Error)]
 #[error("a shard answered another question")]
 pub(crate) struct OtherAnswer;
+
+/// A shard could not decide a request, by a fault of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("a shard could not decide a request")]
+pub(crate) struct Undecided;
 
 /// Asks without changing anything.
 pub(crate) async fn ask(

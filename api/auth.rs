@@ -15,7 +15,7 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{header, request::Parts},
 };
-use domain::{ApiKey, AuditEvent, OrganizationId, Scope, organization::Environment};
+use domain::{ApiKey, AuditEvent, KeyId, OrganizationId, Path, Scope, organization::Environment};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -33,8 +33,10 @@ pub(crate) struct Caller {
     pub(crate) organization: OrganizationId,
     /// Which of the organization's worlds the key opens.
     pub(crate) environment: Environment,
-    /// The key's id, or `local`.
-    pub(crate) actor: String,
+    /// The key's id; none for the local token.
+    pub(crate) key: Option<KeyId>,
+    /// The path that the key is bound to, where it is.
+    pub(crate) path_prefix: Option<Path>,
     /// The peer's address, where it is known.
     pub(crate) ip: Option<String>,
     /// The request's id.
@@ -47,11 +49,22 @@ impl Caller {
     pub(crate) fn did(&self, action: &str, target: String, at: Timestamp) -> AuditEvent {
         AuditEvent {
             organization: self.organization,
-            actor: self.actor.clone(),
+            actor: self.key.map_or_else(|| "local".to_owned(), |key| key.to_string()),
             action: action.to_owned(),
             target,
             ip: self.ip.clone(),
             at,
+        }
+    }
+
+    /// Whether the key may be used for a path: one that is bound to a path, for that one and those
+    /// below it. What concerns all paths is asked for as the root.
+    pub(crate) fn may_use(&self, path: &Path) -> Result<(), ApiError> {
+        match &self.path_prefix {
+            Some(prefix) if !prefix.holds(path.as_str()) => Err(forbidden(format!(
+                "the key is bound to the path `{prefix}`; use that path or one below it"
+            ))),
+            _ => Ok(()),
         }
     }
 }
@@ -109,6 +122,20 @@ impl Right for WriteBilling {
     const IS_LIVE_ONLY: bool = true;
 }
 
+/// To manage keys.
+pub(crate) struct Admin;
+impl Right for Admin {
+    const SCOPE: Scope = Scope::Admin;
+    const IS_LIVE_ONLY: bool = false;
+}
+
+/// To change what both environments share.
+pub(crate) struct AdminOrganization;
+impl Right for AdminOrganization {
+    const SCOPE: Scope = Scope::Admin;
+    const IS_LIVE_ONLY: bool = true;
+}
+
 /// A caller who has the right `R`.
 pub(crate) struct Authorized<R> {
     /// Who asks.
@@ -127,7 +154,7 @@ impl<R: Right> FromRequestParts<Shared> for Authorized<R> {
             return Err(forbidden(format!("the key lacks the scope `{scope}`")));
         }
         if R::IS_LIVE_ONLY && caller.environment != Environment::Live {
-            let detail = "billing data lives in the live environment: use an `outlay_live_…` key";
+            let detail = "this lives in the live environment: use an `outlay_live_…` key";
             return Err(forbidden(detail.to_owned()));
         }
         Ok(Authorized { caller, right: PhantomData })
@@ -145,23 +172,24 @@ async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
         return Ok(Caller {
             organization: local.organization,
             environment: Environment::Live,
-            actor: "local".to_owned(),
+            key: None,
+            path_prefix: None,
             ip,
             request_id,
             scopes: Scope::ALL.to_vec(),
         });
     }
-    let unknown = || unauthenticated("the key is unknown or revoked");
+    let unknown = || unauthenticated("the key is unknown, revoked or expired");
     let presented = identity::parse_api_key(token).ok_or_else(unknown)?;
     let key = state.keys.key(state, presented.sha256).await?.ok_or_else(unknown)?;
-    let is_revoked = key.revoked_at.is_some_and(|at| at <= state.now());
-    if is_revoked || key.environment != presented.environment {
+    if !key.is_valid_at(state.now()) || key.environment != presented.environment {
         return Err(unknown());
     }
     Ok(Caller {
         organization: key.organization,
         environment: key.environment,
-        actor: key.id.to_string(),
+        key: Some(key.id),
+        path_prefix: key.path_prefix,
         ip,
         request_id,
         scopes: key.scopes,
@@ -185,7 +213,8 @@ fn forbidden(detail: String) -> ApiError {
 }
 
 /// Keys by hash, each remembered for a moment. A revoked key stops within 5 seconds on every node,
-/// which leaves room for a slow request. Unknown keys are not remembered: a new one works at once.
+/// which leaves room for a slow request, and at once on the node that revoked it. Expiry is looked
+/// at with each request. Unknown keys are not remembered: a new one works at once.
 #[derive(Default)]
 pub struct KeyCache(Mutex<HashMap<[u8; 32], (Instant, ApiKey)>>);
 
@@ -210,9 +239,53 @@ impl KeyCache {
         Ok(found)
     }
 
+    /// Forgets a key that has changed.
+    pub(crate) fn forget(&self, sha256: &[u8; 32]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(sha256);
+    }
+
     fn remembered(&self, sha256: &[u8; 32], now: Instant) -> Option<ApiKey> {
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (looked_up_at, key) = keys.get(sha256)?;
         (now.duration_since(*looked_up_at) < Self::AGE_MAX).then(|| key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound_to(prefix: Option<&str>) -> Caller {
+        Caller {
+            organization: OrganizationId::from_uuid(uuid::Uuid::nil()),
+            environment: Environment::Live,
+            key: None,
+            path_prefix: prefix.map(|text| Path::parse(text).unwrap()),
+            ip: None,
+            request_id: String::new(),
+            scopes: vec![],
+        }
+    }
+
+    #[test]
+    fn a_key_bound_to_a_path_may_use_it_and_what_is_below() {
+        let rows = [
+            (None, "", true),
+            (None, "acme/app", true),
+            (Some("acme/app"), "acme/app", true),
+            (Some("acme/app"), "acme/app/search", true),
+            (Some("acme/app"), "acme/app2", false),
+            (Some("acme/app"), "acme", false),
+            (Some("acme/app"), "", false),
+        ];
+        for (prefix, path, may) in rows {
+            let asked = bound_to(prefix).may_use(&Path::parse(path).unwrap());
+            assert_eq!(asked.is_ok(), may, "{prefix:?} {path}");
+            assert!(
+                asked.map_err(|error| format!("{error:?}")).err().is_none_or(|text| {
+                    text.contains("Forbidden") && text.contains("`acme/app`")
+                })
+            );
+        }
     }
 }

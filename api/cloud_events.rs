@@ -54,7 +54,7 @@ pub(crate) async fn report_cloud_events(
     let calls = read.map_err(|error| refused(&error))?;
     let known = calls.iter().filter_map(|call| call.as_ref().ok());
     let telemetry = Telemetry::new(&state, &caller, Source::CloudEvents, known).await?;
-    let prepared = off_thread(size, move || telemetry.prepare(calls)).await??;
+    let prepared = off_thread(size, move || telemetry.prepare(calls)).await?;
     let (results, blocked, position) = book(&state, &caller, prepared, Lane::Bulk).await?;
     let answer = (StatusCode::OK, Json(TrackView::new(results, &blocked)));
     Ok(match position {

@@ -183,7 +183,8 @@ impl CreateConnection {
     }
 }
 
-fn noted<T>(checked: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Option<T> {
+/// The value, or `None` where it is wrong, which is then noted.
+pub(crate) fn noted<T>(checked: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Option<T> {
     checked.map_err(|error| errors.push(error)).ok()
 }
 
@@ -193,7 +194,8 @@ fn unknown_provider(state: &AppState) -> FieldError {
     FieldError::at("/provider", detail)
 }
 
-fn check_name(name: &str) -> Result<String, FieldError> {
+/// A name for people, trimmed.
+pub(crate) fn check_name(name: &str) -> Result<String, FieldError> {
     let name = name.trim();
     let length = name.chars().count();
     match (1..=NAME_CHARS_MAX).contains(&length) && !name.contains(char::is_control) {

@@ -121,6 +121,9 @@ impl EventResult {
             }
             Answered::Duplicate => EventResult::new(Some(id), "duplicate"),
             Answered::Refused(refusal) => EventResult::rejected(Some(id), event_refused(&refusal)),
+            Answered::Fault => {
+                EventResult::rejected(Some(id), ApiError::internal(crate::asking::Undecided))
+            }
             Answered::Held(_)
             | Answered::Released
             | Answered::Extended { .. }

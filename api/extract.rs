@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use bytes::Bytes;
-use domain::{ConnectionId, FileId, PolicyId, ReservationId};
+use domain::{ConnectionId, FileId, KeyId, PolicyId, ReservationId};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 
@@ -46,6 +46,12 @@ impl PathId for PolicyId {
 impl PathId for ReservationId {
     fn of_text(text: &str) -> Option<Self> {
         ReservationId::parse(text).ok()
+    }
+}
+
+impl PathId for KeyId {
+    fn of_text(text: &str) -> Option<Self> {
+        KeyId::parse(text).ok()
     }
 }
 

@@ -138,6 +138,12 @@ impl Once {
         Some(engine::command::Once { identity, body: BodyHash::of(body).0, seen: None })
     }
 
+    /// The client's key, if there is one. It is stored nowhere: what is stored under it is found by
+    /// a hash that it goes into.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Does `work` unless it was done under this key before; then the first answer is given again.
     ///
     /// `bits` are for new ids; `work` gets them, or the first try's where it is taken over from a

@@ -2,6 +2,8 @@
 
 mod allowed_path;
 mod amount;
+mod api_key_input;
+mod api_keys;
 mod asking;
 mod audit_log;
 mod auth;
@@ -14,6 +16,7 @@ mod connection_input;
 mod connections;
 mod context_input;
 mod costs;
+mod dto_api_key;
 mod dto_audit;
 mod dto_charge;
 mod dto_check;
@@ -22,6 +25,7 @@ mod dto_cost;
 mod dto_decision;
 mod dto_estimate;
 mod dto_file;
+mod dto_organization;
 mod dto_own_price;
 mod dto_path;
 mod dto_policy;
@@ -43,7 +47,10 @@ mod intake;
 mod iso_duration;
 mod json_decimal;
 mod json_number;
+mod key_secret;
 mod openapi;
+mod organization;
+mod organization_input;
 mod otlp;
 mod otlp_answer;
 mod own_price_cache;
@@ -61,6 +68,7 @@ mod raw_usage;
 pub mod reports;
 mod reservation_input;
 mod reservations;
+mod routes;
 mod schemas;
 mod spend;
 mod spool;
@@ -74,9 +82,8 @@ mod window_input;
 
 use std::sync::{Arc, LazyLock};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::post};
+use axum::{Router, middleware::from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use auth::KeyCache;
 pub use error::Code;
@@ -90,7 +97,7 @@ type Shared = Arc<AppState>;
 /// The whole API over `state`. Serve it with connection information
 /// (`into_make_service_with_connect_info`), so that the audit log knows the peer's address.
 pub fn router(state: Arc<AppState>) -> Router {
-    let (router, _) = registered(&state).split_for_parts();
+    let (router, _) = routes::registered(&state).split_for_parts();
     router
         .method_not_allowed_fallback(envelope::method_not_allowed)
         .fallback(envelope::not_found)
@@ -104,83 +111,7 @@ pub fn router(state: Arc<AppState>) -> Router {
 #[must_use]
 pub fn openapi_json() -> &'static str {
     // Nothing in it changes while the process runs.
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-        openapi::document(quick_routes().merge(intake_routes()).merge(slow_routes()).into_openapi())
-    });
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| openapi::document(routes::all().into_openapi()));
     &DOCUMENT
-}
-
-fn registered(state: &Shared) -> OpenApiRouter<Shared> {
-    let quick = quick_routes()
-        .layer(from_fn_with_state(Arc::clone(state), envelope::within_time))
-        .layer(DefaultBodyLimit::max(state.limits.body_bytes_max));
-    // Reported usage and uploads count their own bytes; uploads have a time limit for each chunk
-    // instead of one for all.
-    let intake = intake_routes()
-        .layer(from_fn_with_state(Arc::clone(state), envelope::within_time))
-        .layer(DefaultBodyLimit::disable());
-    quick.merge(intake).merge(slow_routes().layer(DefaultBodyLimit::disable()))
-}
-
-fn quick_routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(openapi::preface())
-        .routes(routes!(providers::list_providers))
-        .routes(routes!(providers::list_formats))
-        .routes(routes!(connections::create_connection, connections::list_connections))
-        .routes(routes!(
-            connections::get_connection,
-            connections::update_connection,
-            connections::delete_connection
-        ))
-        .routes(routes!(connections::replace_credentials))
-        .routes(routes!(syncs::start_sync))
-        .routes(routes!(syncs::list_syncs))
-        .routes(routes!(files::list_files))
-        .routes(routes!(files::get_file, files::delete_file))
-        .routes(routes!(charges::list_charges))
-        .routes(routes!(costs::get_costs))
-        .routes(routes!(own_prices::list_services))
-        .routes(routes!(
-            own_prices::get_service,
-            own_prices::put_service,
-            own_prices::delete_service
-        ))
-        .routes(routes!(own_prices::list_own_prices))
-        .routes(routes!(
-            own_prices::get_own_price,
-            own_prices::put_own_price,
-            own_prices::delete_own_price
-        ))
-        .routes(routes!(price_list::list_prices))
-        .routes(routes!(estimate::estimate_price))
-        .routes(routes!(paths::list_paths))
-        .routes(routes!(paths::get_path, paths::put_path))
-        .route("/v1/paths/{*path}", post(paths::post_path))
-        .routes(routes!(policies::create_policy, policies::list_policies))
-        .routes(routes!(policies::get_policy, policies::update_policy, policies::delete_policy))
-        .routes(routes!(check::check_call))
-        .routes(routes!(reservations::create_reservation))
-        .routes(routes!(reservations::get_reservation))
-        .routes(routes!(reservations::commit_reservation))
-        .routes(routes!(reservations::release_reservation))
-        .routes(routes!(reservations::extend_reservation))
-        .routes(routes!(audit_log::list_audit_log))
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
-        .routes(routes!(health::status))
-        .routes(routes!(health::openapi_document))
-}
-
-fn intake_routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
-        .routes(routes!(track::track_events))
-        .routes(routes!(cloud_events::report_cloud_events))
-        .routes(routes!(otlp::export_traces))
-        .routes(routes!(otlp::export_metrics))
-        .routes(routes!(otlp::export_logs))
-}
-
-fn slow_routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(upload::upload_file))
 }

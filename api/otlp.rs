@@ -53,7 +53,7 @@ async fn export(
     let size = traces.spans_count.saturating_mul(1_000);
     let calls = traces.calls.into_iter().map(Ok);
     let all: Vec<_> = calls.chain(traces.rejected.into_iter().map(Err)).collect();
-    let prepared = off_thread(size, move || telemetry.prepare(all)).await??;
+    let prepared = off_thread(size, move || telemetry.prepare(all)).await?;
     let (results, _, position) = book(state, caller, prepared, Lane::Bulk).await?;
     let reasons: Vec<_> = results.iter().filter_map(|result| result.rejection()).collect();
     let message = reasons.iter().take(REASONS_MAX).copied().collect::<Vec<_>>().join("; ");

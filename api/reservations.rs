@@ -97,13 +97,16 @@ pub(crate) async fn commit_reservation(
     if !spend.path.is_empty() {
         allowed_path(&caller, &Path::parse(&spend.path).unwrap_or(Path::root()))?;
     }
-    let (event, marks) = spend.event(&books, &caller, state.new_bits()?.as_u128())?;
+    let (event, marks) = spend.event(&books, &caller)?;
     let reservation = id.uuid().as_u128();
-    let command = Command::Commit(command::Commit { reservation, event, incomplete, ended: None });
+    let command = Command::Commit(command::Commit { reservation, event, incomplete });
     let identity = settling(b"commit", id, raw_hash(&body));
     let (answer, position) = submit_one(&state, &caller, Some(identity), command).await?;
     let view = match answer.result {
         Answered::Booked(booked) => CommittedView::new(reservation, booked, marks),
+        Answered::Refused(Refusal::Conflict) | Answered::Duplicate if seen.state == "released" => {
+            return Err(refused(&Refusal::Ended(command::EndedHow::Released)));
+        }
         Answered::Refused(Refusal::Conflict) | Answered::Duplicate => {
             let detail = "the reservation was committed with other fields";
             return Err(ApiError::new(Code::AlreadyCommitted, detail));
@@ -124,10 +127,11 @@ pub(crate) async fn release_reservation(
     once: Once,
     Id(id): Id<ReservationId>,
 ) -> Result<Response, ApiError> {
-    is_theirs(&state, &caller, id).await?;
+    // What is not there is refused before anything is written.
+    seen(&state, &caller, id, None).await?;
     let reservation = id.uuid().as_u128();
     let identity = settling(b"release", id, BodyHash::of(b"").0);
-    let command = Command::Release { reservation };
+    let command = Command::Release { reservation, ended: None };
     let (answer, position) = submit_one(&state, &caller, Some(identity), command).await?;
     match answer.result {
         Answered::Released | Answered::Duplicate => {
@@ -152,9 +156,9 @@ pub(crate) async fn extend_reservation(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
     let ttl = json::<ExtendBody>(&body)?.check()?;
-    is_theirs(&state, &caller, id).await?;
+    seen(&state, &caller, id, None).await?;
     let reservation = id.uuid().as_u128();
-    let command = Command::Extend { reservation, ttl };
+    let command = Command::Extend { reservation, ttl, ended: None };
     let (answer, position) = submit_one(&state, &caller, once.identity(&body), command).await?;
     match answer.result {
         Answered::Extended { expires_at } => {
@@ -194,14 +198,6 @@ async fn seen(
     let path = Path::parse(&seen.path).unwrap_or(Path::root());
     allowed_path(caller, &path).map_err(|_| ApiError::not_found())?;
     Ok((seen, reply.position))
-}
-
-/// Refuses reservations of others; only a key that is bound to a path has to be asked.
-async fn is_theirs(state: &AppState, caller: &Caller, id: ReservationId) -> Result<(), ApiError> {
-    match path_prefix(caller) {
-        Some(_) => seen(state, caller, id, None).await.map(|_| ()),
-        None => Ok(()),
-    }
 }
 
 /// The answer, marked where it was given before.

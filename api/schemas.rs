@@ -83,6 +83,12 @@ schemas! {
     ReservationKey = text().pattern(Some("^res_[0-9a-hjkmnp-tv-z]{26}$"));
     /// A duration of ISO 8601.
     Duration = text().pattern(Some("^P[0-9YMWDTHS]+$"));
+    /// What an API key may do.
+    ScopeName = words(&["read", "write", "track", "admin"]);
+    /// Which of an organization's two worlds.
+    EnvironmentName = words(&["live", "test"]);
+    /// A day of the week.
+    WeekdayName = words(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"]);
     /// A provider or a service.
     Slug = text().pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"));
     /// An ISO 4217 code in either case.
@@ -138,6 +144,8 @@ mod tests {
         has_exactly::<FileState>(&domain::FileState::ALL.map(|word| word.as_str()));
         has_exactly::<RawFormat>(&usage::RawFormat::ALL.map(|word| word.as_str()));
         has_exactly::<LimitUnit>(&domain::LimitUnit::ALL.map(|word| word.as_str()));
+        has_exactly::<ScopeName>(&domain::Scope::ALL.map(|word| word.as_str()));
+        has_exactly::<WeekdayName>(&domain::time::WEEKDAYS.map(|(_, name)| name));
         has_exactly::<Category>(&domain::ChargeCategory::ALL.map(|word| word.as_str()));
     }
 }

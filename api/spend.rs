@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use domain::{RateContext, Usage};
-use engine::{Event, Measures};
+use engine::{
+    Event, Measures,
+    command::{AMOUNT_MAX, COUNT_MAX},
+};
 use jiff::Timestamp;
 use shards::{
     EventDetail,
@@ -61,10 +64,9 @@ impl Spend {
         self,
         books: &Books,
         caller: &Caller,
-        id: u128,
     ) -> Result<(Event, Vec<String>), FieldError> {
         let Spend { at, path, asked, service, stated, reservation, about, .. } = self;
-        let mut detail = about.detail(key_of(caller), id);
+        let mut detail = about.detail(key_of(caller));
         let mut event = Event { service, reservation, ..Event::empty(micros_of(at), &path) };
         event.measures = measures(&Usage::default(), 0, false);
         if let Some(asked) = &asked {
@@ -78,6 +80,10 @@ impl Spend {
                 }
                 Err(wrong) => return Err(wrong),
             }
+        }
+        if event.measures.cost > AMOUNT_MAX || event.measures.tokens > COUNT_MAX {
+            let wrong = "this is too much for one call: up to 10^18 dollars and 2^53 tokens";
+            return Err(FieldError::at("", wrong));
         }
         let fallback = self.stated_if_unpriced.filter(|_| event.measures.unpriced);
         if let Some(cost) = stated.or(fallback) {
@@ -104,9 +110,8 @@ impl Spend {
 }
 
 impl About {
-    fn detail(self, key: Option<u128>, id: u128) -> EventDetail {
+    fn detail(self, key: Option<u128>) -> EventDetail {
         EventDetail {
-            event: id,
             source: self.source,
             id: self.id,
             key,

@@ -2,7 +2,10 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use domain::{Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId, Secret, Zone};
+use domain::{
+    Clock, ConnectorDescriptor, FormatDescriptor, Organization, OrganizationId, Secret, Zone,
+};
+use identity::KeyBits;
 use jiff::Timestamp;
 use prices::OwnPrices;
 use shards::Caps;
@@ -11,7 +14,8 @@ use uuid::Uuid;
 
 use crate::{auth::KeyCache, error::ApiError, own_price_cache::OwnPriceCache, reports::Reports};
 
-/// Seals credentials, so that the store holds ciphertext only.
+/// Seals credentials, so that the store holds ciphertext only; and derives API keys, so that the
+/// store need not hold them at all.
 #[async_trait::async_trait]
 pub trait Sealer: Send + Sync {
     /// Seals `secret` for one field of one record of an organization; it opens nowhere else.
@@ -22,11 +26,20 @@ pub trait Sealer: Send + Sync {
         field: &str,
         secret: &Secret,
     ) -> Result<SealedSecret, SealError>;
+
+    /// 256 bits for a purpose and parts of an organization: the same ones again, on every node, and
+    /// none that can be told from what is stored.
+    async fn derive(
+        &self,
+        organization: OrganizationId,
+        purpose: &str,
+        parts: &[&[u8]],
+    ) -> Result<KeyBits, SealError>;
 }
 
-/// A secret that could not be sealed.
+/// A secret that could not be sealed or derived.
 #[derive(Debug, thiserror::Error)]
-#[error("could not seal a secret")]
+#[error("could not seal or derive a secret")]
 pub struct SealError {
     /// Whether trying again may help, as when the key service cannot be reached.
     pub is_temporary: bool,
@@ -100,7 +113,7 @@ pub struct LocalToken {
 pub struct AppState {
     /// Durable state.
     pub store: Arc<dyn Store>,
-    /// Seals credentials.
+    /// Seals credentials and derives API keys.
     pub vault: Arc<dyn Sealer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
@@ -116,6 +129,8 @@ pub struct AppState {
     pub operator_prices: Arc<OwnPrices>,
     /// Nudges whoever runs jobs, after something became due.
     pub wake: Arc<dyn Fn() + Send + Sync>,
+    /// Told when an organization's settings were written.
+    pub settings_changed: Arc<dyn Fn() + Send + Sync>,
     /// Writes the metrics in Prometheus's text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// How much a request may take.
@@ -142,9 +157,19 @@ impl AppState {
         identity::new_uuid(self.now()).map_err(ApiError::internal)
     }
 
-    /// The time zone in which an organization's days begin.
+    /// The time zone in which an organization's days begin, and its weeks.
     pub(crate) async fn zone(&self, organization: OrganizationId) -> Result<Zone, ApiError> {
-        let organization = self.store.organization(organization).await?;
-        Ok(organization.and_then(|found| Zone::parse(&found.time_zone)).unwrap_or_default())
+        let Some(organization) = self.store.organization(organization).await? else {
+            return Ok(Zone::default());
+        };
+        let zone = Zone::parse(&organization.time_zone).unwrap_or_default();
+        Ok(zone.with_week_start(organization.week_start))
+    }
+
+    /// Where everybody who follows an organization's settings is told that they were written. A
+    /// repeat tells the same settings again: whoever listens compares revisions.
+    pub(crate) fn settings_changed(&self, _organization: &Organization) {
+        (self.settings_changed)();
+        (self.wake)();
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     pricing::{AskedPrice, Books},
     spend::{About, Spend},
     state::AppState,
-    track::Prepared,
+    track::{Prepared, day_of},
 };
 
 /// The seller of calls of which nobody knows one.
@@ -70,31 +70,27 @@ impl Telemetry {
     pub(crate) fn prepare(
         &self,
         calls: Vec<Result<ReportedCall, RejectedReport>>,
-    ) -> Result<Vec<Prepared>, ApiError> {
+    ) -> Vec<Prepared> {
         calls.into_iter().map(|call| self.prepare_one(call)).collect()
     }
 
-    fn prepare_one(
-        &self,
-        call: Result<ReportedCall, RejectedReport>,
-    ) -> Result<Prepared, ApiError> {
-        let bits = identity::new_uuid(self.now).map_err(ApiError::internal)?.as_u128();
+    fn prepare_one(&self, call: Result<ReportedCall, RejectedReport>) -> Prepared {
         let call = match call {
             Ok(call) => call,
             Err(rejected) => {
                 let id = rejected.identity.clone();
-                return Ok(Prepared::Rejected(EventResult::rejected(id, unreadable(&rejected))));
+                return Prepared::Rejected(EventResult::rejected(id, unreadable(&rejected)));
             }
         };
         let id = call.identity.clone();
         let once = Once { identity: self.identity(&call), body: body_hash(&call), seen: None };
-        Ok(match self.event(call, bits) {
+        match self.event(call) {
             Ok((event, marks)) => {
                 let request = Box::new(request(&self.caller, Some(once), Command::Track(event)));
-                Prepared::Ready { id, request, marks }
+                Prepared::Ready { day: day_of(&id, self.now), id, request, marks }
             }
             Err(error) => Prepared::Rejected(EventResult::rejected(Some(id), error)),
-        })
+        }
     }
 
     /// Sources of events are theirs to choose, so ours stand before them.
@@ -103,11 +99,7 @@ impl Telemetry {
         Identity::of(source.as_bytes(), call.identity.as_bytes()).0
     }
 
-    fn event(
-        &self,
-        call: ReportedCall,
-        bits: u128,
-    ) -> Result<(engine::Event, Vec<String>), ApiError> {
+    fn event(&self, call: ReportedCall) -> Result<(engine::Event, Vec<String>), ApiError> {
         let path = path_of(&call, &self.caller);
         let known = Path::parse(&path)
             .map_err(|error| ApiError::new(Code::ValidationFailed, error.to_string()))?;
@@ -118,7 +110,7 @@ impl Telemetry {
             return Err(out_of_range("the id was made too long ago, or ahead".to_owned()));
         }
         let spend = self.spend(call, path, at);
-        Ok(spend.event(&self.books, &self.caller, bits)?)
+        Ok(spend.event(&self.books, &self.caller)?)
     }
 
     fn spend(&self, call: ReportedCall, path: String, at: Timestamp) -> Spend {

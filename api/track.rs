@@ -8,7 +8,10 @@ use engine::{Command, Event, Request, command::Once};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shards::{Lane, PolicyStanding, Position, ids::Identity};
+use shards::{
+    Lane, PolicyStanding, Position,
+    ids::{Identity, OwnDay, own_day},
+};
 use utoipa::ToSchema;
 
 use crate::{
@@ -46,6 +49,8 @@ pub(crate) enum Prepared {
     Ready {
         /// Its id as it was sent.
         id: String,
+        /// The own day of its id.
+        day: Option<u32>,
         /// What is asked of the shard.
         request: Box<Request>,
         /// Marks of its reading.
@@ -101,25 +106,27 @@ fn prepare(
         let detail = format!("a request may have {EVENTS_MAX} events; send the rest in another");
         return Err(ApiError::new(Code::TooManyEvents, detail));
     }
-    events.iter().map(|raw| prepare_one(raw, books, caller, now)).collect()
+    Ok(events.iter().map(|raw| prepare_one(raw, books, caller, now)).collect())
 }
 
-fn prepare_one(
-    raw: &RawValue,
-    books: &Books,
-    caller: &Caller,
-    now: Timestamp,
-) -> Result<Prepared, ApiError> {
-    let event_id = identity::new_uuid(now).map_err(ApiError::internal)?.as_u128();
-    Ok(match read_one(raw, books, caller, now, event_id) {
+fn prepare_one(raw: &RawValue, books: &Books, caller: &Caller, now: Timestamp) -> Prepared {
+    match read_one(raw, books, caller, now) {
         Ok((id, event, marks)) => {
             let identity = Identity::of(b"track", id.as_bytes()).0;
             let once = Once { identity, body: body_hash(raw), seen: None };
             let request = Box::new(request(caller, Some(once), Command::Track(event)));
-            Prepared::Ready { id, request, marks }
+            Prepared::Ready { day: day_of(&id, now), id, request, marks }
         }
         Err(error) => Prepared::Rejected(EventResult::rejected(id_of(raw), error)),
-    })
+    }
+}
+
+/// The own day of an id, where it has one.
+pub(crate) fn day_of(id: &str, now: Timestamp) -> Option<u32> {
+    match own_day(id.as_bytes(), now.as_microsecond()) {
+        OwnDay::Day(day) => Some(day),
+        OwnDay::None | OwnDay::OutOfRange => None,
+    }
 }
 
 fn read_one(
@@ -127,13 +134,12 @@ fn read_one(
     books: &Books,
     caller: &Caller,
     now: Timestamp,
-    event_id: u128,
 ) -> Result<(String, Event, Vec<String>), ApiError> {
     let body: EventBody = json(raw.get().as_bytes())?;
     let spend = body.check(books, now, path_prefix(caller))?.spend;
     allowed_path(caller, &Path::parse(&spend.path).unwrap_or(Path::root()))?;
     let id = spend.about.id.clone();
-    let (event, marks) = spend.event(books, caller, event_id)?;
+    let (event, marks) = spend.event(books, caller)?;
     Ok((id, event, marks))
 }
 
@@ -153,11 +159,12 @@ pub(crate) async fn book(
     prepared: Vec<Prepared>,
     lane: Lane,
 ) -> Result<(Vec<EventResult>, Vec<PolicyStanding>, Option<Position>), ApiError> {
-    let (mut requests, mut waiting, mut results) = (vec![], vec![], vec![]);
+    let (mut requests, mut days, mut waiting, mut results) = (vec![], vec![], vec![], vec![]);
     for event in prepared {
         match event {
-            Prepared::Ready { id, request, marks } => {
+            Prepared::Ready { id, day, request, marks } => {
                 requests.push(*request);
+                days.push(day);
                 waiting.push((results.len(), id, marks));
                 results.push(None);
             }
@@ -166,7 +173,7 @@ pub(crate) async fn book(
     }
     let (mut blocked, mut position) = (vec![], None);
     if !requests.is_empty() {
-        let done = submit(state, caller, requests, lane).await?;
+        let done = submit(state, caller, requests, days, lane).await?;
         for ((place, id, marks), answer) in waiting.into_iter().zip(done.answers) {
             results[place] = Some(EventResult::answered(id, answer, marks));
         }

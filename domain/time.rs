@@ -8,7 +8,7 @@
 use jiff::{
     Timestamp, ToSpan,
     civil::{Date, Weekday},
-    tz::TimeZone,
+    tz::{TimeZone, TimeZoneDatabase},
 };
 
 /// A half-open span of time: `start` belongs to it, `end` does not.
@@ -106,11 +106,29 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// The zone of an IANA name such as `Europe/Berlin`; `None` where there is no such zone.
+    /// The zone of an IANA name such as `Europe/Berlin`, weeks from Monday; `None` where there is
+    /// no such zone. Zones come from the database that is compiled in, so that two machines agree.
     #[must_use]
     pub fn parse(name: &str) -> Option<Zone> {
-        let zone = TimeZone::get(name).ok()?;
-        Some(Zone { zone, week_start: Weekday::Monday })
+        let zone = TimeZoneDatabase::bundled().get(name).ok()?;
+        (!zone.is_unknown()).then_some(Zone { zone, week_start: Weekday::Monday })
+    }
+
+    /// The same zone with weeks that begin on another day.
+    #[must_use]
+    pub fn with_week_start(self, week_start: Weekday) -> Zone {
+        Zone { week_start, ..self }
+    }
+
+    /// The zone's name as the database spells it.
+    ///
+    /// ```
+    /// let zone = domain::Zone::parse("europe/berlin").unwrap();
+    /// assert_eq!(zone.name(), "Europe/Berlin");
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
     }
 
     /// The start of the period that `at` lies in. `Total` has no start of its own: the instant
@@ -151,6 +169,30 @@ impl Zone {
     }
 }
 
+/// Weekdays with their names in the API and the store, Monday first.
+pub const WEEKDAYS: [(Weekday, &str); 7] = [
+    (Weekday::Monday, "mon"),
+    (Weekday::Tuesday, "tue"),
+    (Weekday::Wednesday, "wed"),
+    (Weekday::Thursday, "thu"),
+    (Weekday::Friday, "fri"),
+    (Weekday::Saturday, "sat"),
+    (Weekday::Sunday, "sun"),
+];
+
+/// The name of a weekday: `mon` to `sun`.
+#[must_use]
+pub fn weekday_name(weekday: Weekday) -> &'static str {
+    let found = WEEKDAYS.iter().find(|(known, _)| *known == weekday);
+    found.expect("every weekday has a name").1
+}
+
+/// The weekday of a name.
+#[must_use]
+pub fn parse_weekday(name: &str) -> Option<Weekday> {
+    WEEKDAYS.iter().find(|(_, known)| *known == name).map(|(weekday, _)| *weekday)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +224,36 @@ mod tests {
             let zone = Zone::parse(zone).unwrap();
             let found = zone.period_start(at(instant), granularity);
             assert_eq!(found, at(start), "{zone:?} {instant} {granularity:?}");
+        }
+    }
+
+    #[test]
+    fn weeks_begin_on_the_day_that_was_chosen() {
+        // 2026-11-20 is a Friday.
+        let rows = [
+            ("mon", "2026-11-16"),
+            ("fri", "2026-11-20"),
+            ("sat", "2026-11-14"),
+            ("sun", "2026-11-15"),
+        ];
+        for (name, start) in rows {
+            let zone = Zone::default().with_week_start(parse_weekday(name).unwrap());
+            let found = zone.period_start(at("2026-11-20T13:14:15Z"), Granularity::Week);
+            assert_eq!(found, at(&format!("{start}T00:00:00Z")), "{name}");
+        }
+        assert!(WEEKDAYS.iter().all(|(weekday, name)| weekday_name(*weekday) == *name));
+        assert_eq!(parse_weekday("Monday"), None);
+    }
+
+    #[test]
+    fn zones_are_those_of_the_database_that_is_compiled_in() {
+        assert_eq!(Zone::parse("UTC").unwrap().name(), "UTC");
+        assert_eq!(
+            Zone::parse("america/argentina/buenos_aires").unwrap().name(),
+            "America/Argentina/Buenos_Aires"
+        );
+        for text in ["", "Mars/Base", "Etc/Unknown", "+02:00", "local", "CET6CEST"] {
+            assert!(Zone::parse(text).is_none(), "{text}");
         }
     }
 

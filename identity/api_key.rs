@@ -1,6 +1,6 @@
 //! API keys: how they look, how they are made, and the hash that is all we keep of one.
 
-use domain::{ApiKey, KeyId, OrganizationId, Scope, Secret, organization::Environment};
+use domain::{ApiKey, KeyId, OrganizationId, Path, Scope, Secret, organization::Environment};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -8,9 +8,12 @@ use zeroize::Zeroizing;
 use crate::{IdentityError, Result, new_uuid};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 43 of 62 characters are a little more than 256 bits; unlike base64 they hold no sign at which a
-/// double click or a line break would cut the key.
+/// As many as 256 bits need in base 62; unlike base64 they hold no sign at which a double click or
+/// a line break would cut the key.
 const RANDOM_CHARACTERS: usize = 43;
+
+/// What a key is made of: 256 bits that nobody can guess, wiped from memory when dropped.
+pub type KeyBits = Zeroizing<[u8; 32]>;
 
 /// What a new key shall be.
 #[derive(Debug, Clone)]
@@ -23,6 +26,10 @@ pub struct KeyRequest {
     pub environment: Environment,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// Where it may do it; everywhere if absent.
+    pub path_prefix: Option<Path>,
+    /// From when on it is refused, in whole microseconds.
+    pub expires_at: Option<Timestamp>,
     /// When, in whole microseconds.
     pub at: Timestamp,
 }
@@ -44,27 +51,57 @@ pub struct PresentedKey {
     pub sha256: [u8; 32],
 }
 
-/// Makes a key. Nothing is stored.
+/// Makes a key of new bits under a new id. Nothing is stored.
 ///
 /// # Errors
 /// [`IdentityError::NoRandomness`] where the system has none.
 pub fn make_api_key(request: KeyRequest) -> Result<NewKey> {
-    let prefix = prefix(request.environment);
-    // Reserved whole: growing would leave copies of the key behind.
-    let mut text = String::with_capacity(prefix.len() + RANDOM_CHARACTERS);
-    text.push_str(prefix);
-    push_random_characters(&mut text)?;
+    let id = KeyId::from_uuid(new_uuid(request.at)?);
+    Ok(api_key_of(request, id, &new_key_bits()?))
+}
+
+/// The key of these bits under this id: the same bits give the same text. Nothing is stored.
+#[must_use]
+pub fn api_key_of(request: KeyRequest, id: KeyId, bits: &KeyBits) -> NewKey {
+    let secret = key_text(request.environment, bits);
     let key = ApiKey {
-        id: KeyId::from_uuid(new_uuid(request.at)?),
+        id,
         organization: request.organization,
         name: request.name,
         environment: request.environment,
         scopes: request.scopes,
-        sha256: hash_key(&text),
+        path_prefix: request.path_prefix,
+        sha256: hash_key(secret.expose()),
         created_at: request.at,
+        expires_at: request.expires_at,
         revoked_at: None,
+        rotated_to: None,
     };
-    Ok(NewKey { secret: Secret::new(text), key })
+    NewKey { secret, key }
+}
+
+/// New bits from the system's randomness.
+///
+/// # Errors
+/// [`IdentityError::NoRandomness`] where the system has none.
+pub fn new_key_bits() -> Result<KeyBits> {
+    let mut bits = Zeroizing::new([0; 32]);
+    getrandom::fill(bits.as_mut()).map_err(IdentityError::NoRandomness)?;
+    Ok(bits)
+}
+
+/// The text of a key: its environment, and its bits as a number in base 62.
+#[must_use]
+pub fn key_text(environment: Environment, bits: &KeyBits) -> Secret {
+    let prefix = prefix(environment);
+    let mut number = bits.clone();
+    // Reserved whole: growing would leave copies of the key behind.
+    let mut text = String::with_capacity(prefix.len() + RANDOM_CHARACTERS);
+    text.push_str(prefix);
+    for _ in 0..RANDOM_CHARACTERS {
+        text.push(char::from(ALPHABET[take_digit(&mut number)]));
+    }
+    Secret::new(text)
 }
 
 /// The hash under which a key is kept.
@@ -96,20 +133,15 @@ const fn prefix(environment: Environment) -> &'static str {
     }
 }
 
-/// Each character is equally likely: of the 64 values of six random bits, the two without one are
-/// dropped.
-fn push_random_characters(text: &mut String) -> Result<()> {
-    let mut left = RANDOM_CHARACTERS;
-    let mut random = Zeroizing::new([0_u8; 64]);
-    while left > 0 {
-        getrandom::fill(random.as_mut()).map_err(IdentityError::NoRandomness)?;
-        let drawn = random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
-        for letter in drawn.take(left) {
-            text.push(char::from(*letter));
-            left -= 1;
-        }
+/// Divides a number of 256 bits by 62, and gives what is left over.
+fn take_digit(number: &mut KeyBits) -> usize {
+    let mut rest = 0_u16;
+    for byte in number.iter_mut() {
+        let value = (rest << 8) | u16::from(*byte);
+        *byte = u8::try_from(value / 62).expect("a remainder below 62 leaves eight bits");
+        rest = value % 62;
     }
-    Ok(())
+    usize::from(rest)
 }
 
 #[cfg(test)]
@@ -124,6 +156,8 @@ mod tests {
             name: "ci".into(),
             environment,
             scopes: vec![Scope::Read],
+            path_prefix: None,
+            expires_at: None,
             at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -138,6 +172,28 @@ mod tests {
             let presented = parse_api_key(text).unwrap();
             assert_eq!(presented, PresentedKey { environment, sha256: made.key.sha256 });
         }
+    }
+
+    #[test]
+    fn the_same_bits_are_the_same_key_and_others_another() {
+        let id = KeyId::from_uuid(uuid::Uuid::from_u128(5));
+        let text = |bits: [u8; 32]| {
+            let made = api_key_of(request(Environment::Live), id, &Zeroizing::new(bits));
+            assert_eq!((made.key.id, made.key.sha256), (id, hash_key(made.secret.expose())));
+            assert!(parse_api_key(made.secret.expose()).is_some());
+            made.secret.expose().to_owned()
+        };
+        assert_eq!(text([0; 32]), format!("outlay_live_{}", "0".repeat(43)));
+        assert_eq!(text([0xff; 32]), text([0xff; 32]));
+        // No bit is lost on the way: each changes the text.
+        let texts: BTreeSet<String> = (0..256)
+            .map(|bit| {
+                let mut bits = [0xa5; 32];
+                bits[bit / 8] ^= 1 << (bit % 8);
+                text(bits)
+            })
+            .collect();
+        assert_eq!(texts.len(), 256);
     }
 
     #[test]

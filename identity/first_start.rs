@@ -28,17 +28,15 @@ pub async fn first_start(
     name: &str,
 ) -> Result<Option<FirstStart>> {
     let at = whole_microseconds(clock.now());
-    let organization = Organization {
-        id: OrganizationId::from_uuid(new_uuid(at)?),
-        name: name.to_owned(),
-        time_zone: "UTC".to_owned(),
-        created_at: at,
-    };
+    let id = OrganizationId::from_uuid(new_uuid(at)?);
+    let organization = Organization::new(id, name.to_owned(), at);
     let new_key = make_api_key(KeyRequest {
         organization: organization.id,
         name: "owner".to_owned(),
         environment: Environment::Live,
         scopes: Scope::ALL.to_vec(),
+        path_prefix: None,
+        expires_at: None,
         at,
     })?;
     let audit = AuditEvent {

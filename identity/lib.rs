@@ -7,7 +7,10 @@ mod error;
 mod first_start;
 mod new_id;
 
-pub use api_key::{KeyRequest, NewKey, PresentedKey, hash_key, make_api_key, parse_api_key};
+pub use api_key::{
+    KeyBits, KeyRequest, NewKey, PresentedKey, api_key_of, hash_key, key_text, make_api_key,
+    new_key_bits, parse_api_key,
+};
 pub use audit_chain::{ChainVerdict, verify_audit_chain};
 pub use error::IdentityError;
 pub use first_start::{FirstStart, first_start};

@@ -39,6 +39,8 @@ pub enum Answered {
     Duplicate,
     /// No, and why.
     Refused(Refusal),
+    /// It could not be decided, by a fault of ours; nothing was done.
+    Fault,
 }
 
 /// Spend that is booked.

@@ -1,5 +1,6 @@
 //! What the journal keeps of an event beside what the engine decides with: its id, usage, where in
-//! the code it came from, tags. At most 4 KiB an event.
+//! the code it came from, tags. At most 4 KiB an event. Outlay's own id of an event (`evt_…`) is
+//! its place in the journal and stands nowhere: see [`crate::facts::event_id`].
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,6 @@ pub const DETAIL_BYTES_MAX: usize = 4 * 1024;
 /// Beside what an event costs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EventDetail {
-    /// Outlay's own id of the event (`evt_…`).
-    pub event: u128,
     /// By which door it came.
     pub source: Source,
     /// Its id as it was sent.
@@ -51,7 +50,7 @@ pub struct EventDetail {
 }
 
 /// By which door an event came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Source {
     /// `POST /v1/track`.
     #[default]

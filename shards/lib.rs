@@ -2,15 +2,32 @@
 
 pub mod actor;
 pub mod answer;
+pub mod caps;
+pub mod clock_guard;
+pub mod cluster;
 pub mod detail;
+mod draft;
 pub mod error;
+pub mod facts;
+mod homes;
 pub mod ids;
+mod live;
+mod load;
+pub mod node;
+pub mod parts;
+mod projector;
 pub mod question;
-pub mod shards;
+mod queue;
+mod reply;
+mod upkeep;
+mod writer;
 
 pub use actor::{Actor, ActorKind};
 pub use answer::{Answer, Answered, BookedAnswer, HeldAnswer, HeldOn};
+pub use caps::{Caps, Done, Group, Lane, Position, Reply};
+pub use cluster::{Cluster, PeerError, Peers};
 pub use detail::EventDetail;
 pub use error::ShardError;
+pub use node::Shards;
+pub use parts::{Limits, Parts, ShardStore};
 pub use question::{CheckView, PathView, PolicyStanding, Question, ReservationView, Said};
-pub use shards::{Caps, Done, Group, Lane, Position, Reply};

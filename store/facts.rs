@@ -7,7 +7,7 @@
 
 use domain::AuditEvent;
 
-use crate::{Result, journal::Shard};
+use crate::{Result, StoreError, StoreErrorKind, journal::Shard};
 
 /// How far a shard's journal is in the facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,11 @@ pub struct Checkpoint {
     pub incarnation: u32,
     /// The last entry that is in the facts; 0 before the first chunk.
     pub seq: u64,
+}
+
+impl Checkpoint {
+    /// Before the first chunk.
+    pub const BEGINNING: Checkpoint = Checkpoint { incarnation: 1, seq: 0 };
 }
 
 /// The events of a chunk, or their sums. Instants are microseconds since 1970.
@@ -105,8 +110,8 @@ pub struct FactsChunk {
 pub enum Projected {
     /// It is in the facts.
     Done,
-    /// The checkpoint is not where the chunk begins: somebody else was quicker, or this is a repeat.
-    /// Nothing was changed; this is the checkpoint.
+    /// The checkpoint is not where the chunk begins: somebody else was quicker, or this is a
+    /// repeat. Nothing was changed; this is the checkpoint.
     Elsewhere(Checkpoint),
 }
 
@@ -136,6 +141,39 @@ pub struct WindowRecord {
     pub late: i128,
 }
 
+/// Whether a checkpoint may move so.
+pub(crate) const fn is_after(to: Checkpoint, from: Checkpoint) -> bool {
+    to.incarnation > from.incarnation || to.incarnation == from.incarnation && to.seq > from.seq
+}
+
+/// A signed number of 128 bits as both stores keep it: 16 bytes that sort as the numbers do.
+pub(crate) const fn stored_i128(number: i128) -> [u8; 16] {
+    (number.cast_unsigned() ^ (1 << 127)).to_be_bytes()
+}
+
+/// A number written by [`stored_i128`].
+pub(crate) const fn i128_from_stored(bytes: [u8; 16]) -> i128 {
+    (u128::from_be_bytes(bytes) ^ (1 << 127)).cast_signed()
+}
+
+impl WindowChange {
+    /// What a window's record becomes.
+    pub(crate) fn added_to(&self, stored: Option<WindowRecord>) -> Result<WindowRecord> {
+        let (used, late) = stored.map_or((0, 0), |stored| (stored.used, stored.late));
+        let sum = |stored: i128, added: i128| {
+            let message = "a window's sum is beyond 128 bits";
+            let bug = || StoreError::new(StoreErrorKind::Bug, true, message);
+            stored.checked_add(added).ok_or_else(bug)
+        };
+        Ok(WindowRecord {
+            start_at: self.start_at,
+            end_at: self.end_at,
+            used: sum(used, self.used)?,
+            late: sum(late, self.late)?,
+        })
+    }
+}
+
 /// Facts.
 #[async_trait::async_trait]
 pub trait Facts {
@@ -143,7 +181,12 @@ pub trait Facts {
     async fn checkpoint(&self, shard: Shard) -> Result<Checkpoint>;
 
     /// Moves the checkpoint from `from` to `to` and writes the chunk, in one step, only where the
-    /// checkpoint is at `from`. An incarnation may be left for a later one only.
+    /// checkpoint is at `from`. `to` comes after `from`; an incarnation may be left for a later one
+    /// only. A window's end is that of its newest change.
+    ///
+    /// # Errors
+    /// A `bug`, and nothing is changed, where `to` does not come after `from`, a place is taken, or
+    /// a window's sum is beyond 128 bits.
     async fn project(
         &self,
         shard: Shard,
@@ -163,7 +206,7 @@ pub trait Facts {
 
     /// Puts `merged` in the place of blocks of sums: in one step those that lie within its entries
     /// are gone and it is there. `false` where they are not exactly `replaced` (their last entries,
-    /// ascending): nothing was changed.
+    /// ascending), or one lies there in part: nothing was changed. So a repeat gives `false`.
     async fn merge_sums(&self, shard: Shard, replaced: &[u64], merged: &FactsBlock)
     -> Result<bool>;
 
@@ -174,17 +217,20 @@ pub trait Facts {
     /// are of, read as one.
     async fn id_runs(&self, shard: Shard) -> Result<(Checkpoint, Vec<IdRunRecord>)>;
 
-    /// A piece of a run's body; `None` where the run is gone (merged): read the runs again.
+    /// A piece of the body of the run with these first and last entries, shorter where the body
+    /// ends; `None` where the run is gone (merged): read the runs again. (Not by the last entry
+    /// alone: a merged run has the name of its newest part and other bytes.)
     async fn id_run_piece(
         &self,
         shard: Shard,
-        last_seq: u64,
+        entries: (u64, u64),
         offset: usize,
         length: usize,
     ) -> Result<Option<Vec<u8>>>;
 
-    /// Puts `merged` (none where all have expired) in the place of runs, in one step. `false` where
-    /// one of `replaced` is not there any more: nothing was changed.
+    /// Puts `merged` (none where all have expired) in the place of runs, given by their last
+    /// entries, in one step. `false` where one of `replaced` is not there any more: nothing was
+    /// changed. `merged` must not have both the first and the last entry of one that it replaces.
     async fn merge_id_runs(
         &self,
         shard: Shard,
@@ -208,4 +254,17 @@ pub trait Facts {
         after: (u64, u32),
         limit: usize,
     ) -> Result<Vec<CrossingRecord>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_numbers_read_back_and_sort_as_they_do() {
+        let numbers = [i128::MIN, -1, 0, 1, i128::MAX];
+        let stored = numbers.map(stored_i128);
+        assert!(stored.is_sorted());
+        assert_eq!(stored.map(i128_from_stored), numbers);
+    }
 }

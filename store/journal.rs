@@ -8,6 +8,9 @@ use domain::{OrganizationId, organization::Environment};
 
 use crate::Result;
 
+/// Most bytes of an entry.
+pub const ENTRY_BYTES_MAX: usize = 1 << 20;
+
 /// One organization's environment: what one journal is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard {
@@ -26,12 +29,13 @@ pub struct JournalEntry {
     pub batch: u128,
     /// The `batch` of the entry before; 0 for the first one.
     pub previous: u128,
-    /// What was decided, at most 1 MiB.
+    /// What was decided, at most [`ENTRY_BYTES_MAX`].
     pub bytes: Vec<u8>,
 }
 
 /// What became of an append. Errors are either certainly aborted (nothing was written and nothing
-/// will be) or of unknown outcome: then the same append is repeated until it gets a definite answer.
+/// will be) or of unknown outcome: then the same append is repeated until it gets a definite
+/// answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
     /// The entry is durable at its place.
@@ -40,8 +44,8 @@ pub enum Appended {
     Repeated,
     /// Another batch is at this place.
     Taken,
-    /// The place lies at or below the floor, was truncated, or belongs to another incarnation or a
-    /// closed journal: nothing that is there counts, and the writer must load the shard anew.
+    /// The place lies at or below the floor, or belongs to another incarnation: nothing that is
+    /// there counts, and the writer must load the shard anew.
     Void,
 }
 
@@ -61,8 +65,13 @@ pub struct Tail {
 /// Journals. On MongoDB every method reads and writes with majority concern on the primary.
 #[async_trait::async_trait]
 pub trait Journal {
-    /// Makes `entry` durable at its place, only where nothing is there, the place before is taken
-    /// (or is the floor, or 0), and the place is above the floor of this incarnation.
+    /// Makes `entry` durable at its place, only where nothing is there, and the place is above the
+    /// floor of this incarnation.
+    ///
+    /// Whoever appends knows that `previous` is at the place before (or is what the incarnation was
+    /// begun after): an entry that does not follow is a mistake of ours. SQLite refuses it;
+    /// MongoDB, where looking would cost every append a read, takes it, and whoever reads the
+    /// entries stops there.
     ///
     /// # Errors
     /// See [`Appended`] for what an error means.
@@ -73,8 +82,10 @@ pub trait Journal {
         entry: &JournalEntry,
     ) -> Result<Appended>;
 
-    /// Entries after `after`, in order, until there are `bytes_max` bytes of them (but at least
-    /// one, where there is one). Empty where the journal ends at `after`.
+    /// Entries after `after`, in order, at most `bytes_max` bytes of them (but at least one, where
+    /// there is one). Empty where the journal ends at `after`. Entries of a former incarnation can
+    /// be read until a truncation. At or below the floor there may be gaps, and on MongoDB entries
+    /// whose writers were told that they are void.
     async fn entries(
         &self,
         shard: Shard,
@@ -86,19 +97,23 @@ pub trait Journal {
     /// Where the journal ends. A shard that nobody wrote to has incarnation 1 and nothing else.
     async fn tail(&self, shard: Shard) -> Result<Tail>;
 
-    /// Whether nothing is at `seq`, as of an instant after this was called: on MongoDB a
-    /// linearizable read, so that an old primary cannot answer.
+    /// Whether an entry could be appended at `seq`: nothing is there, it lies above the floor, and
+    /// the incarnation counts. As of an instant after this was called: on MongoDB a linearizable
+    /// read, so that an old primary cannot answer.
     async fn is_free(&self, shard: Shard, incarnation: u32, seq: u64) -> Result<bool>;
 
     /// Shards that have a journal, in order.
     async fn shards(&self) -> Result<Vec<Shard>>;
 
-    /// Raises the floor to `floor` (never lowers it), and then deletes what lies at or below it, in
-    /// ascending order; the last entry always stays. A repeat goes on where a killed one stopped.
+    /// Raises the floor to `floor` (never lowers it, nor raises it beyond the last entry), and then
+    /// deletes all of former incarnations and what lies at or below the floor, in ascending order;
+    /// the last entry always stays. A repeat goes on where a killed one stopped. Nothing happens
+    /// where the incarnation does not count.
     async fn truncate(&self, shard: Shard, incarnation: u32, floor: u64) -> Result<()>;
 
-    /// Begins the journal anew after a restore: the incarnation is one higher and the next place is
-    /// after `seq`. `false` where the incarnation is not `from` any more: nothing was changed.
+    /// Begins the journal anew after a restore: the incarnation is one higher, the floor is `seq`,
+    /// and the next entry follows `batch` there. `false` where the incarnation is not `from` any
+    /// more: nothing was changed.
     async fn begin_incarnation(
         &self,
         shard: Shard,

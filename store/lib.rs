@@ -53,6 +53,10 @@ pub trait Store:
     + Charges
     + Files
     + OwnPrices
+    + Journal
+    + Snapshots
+    + Facts
+    + Nodes
     + AuditLog
     + Idempotency
     + Send

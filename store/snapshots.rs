@@ -53,8 +53,9 @@ pub trait Snapshots {
         index: u32,
     ) -> Result<Option<Vec<u8>>>;
 
-    /// Removes snapshots (and chunks without a manifest) of places before `seq`, but never the
-    /// newest that counts, and all of older incarnations.
+    /// Removes all of older incarnations, and snapshots (and chunks without a manifest) of places
+    /// before `seq`. The newest that counts always stays, and so does what lies after it, which may
+    /// be in the making; nothing goes while no snapshot of this incarnation counts.
     async fn remove_snapshots_before(&self, shard: Shard, incarnation: u32, seq: u64)
     -> Result<()>;
 }

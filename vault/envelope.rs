@@ -5,6 +5,8 @@
 //! it.
 
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag, aead::consts::U12};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{DataKey, Result, VaultError};
@@ -29,6 +31,15 @@ impl Context {
         self.0.extend_from_slice(part);
         self
     }
+}
+
+/// HMAC-SHA256 of a context under a key: 256 bits that only the key's holder can say, and say
+/// again.
+pub(crate) fn derive(key: &DataKey, context: &Context) -> Zeroizing<[u8; 32]> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.expose()).expect("HMAC takes keys of any size");
+    mac.update(&context.0);
+    Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
 /// Encrypts `plain` under a fresh nonce.
@@ -163,6 +174,15 @@ mod tests {
             assert_eq!(sealed, expected);
             assert_eq!(*open(&key, &context, &sealed).unwrap(), bytes(plain));
         }
+    }
+
+    #[test]
+    fn what_is_derived_is_hmac_sha_256() {
+        // Test case 3 of <https://www.rfc-editor.org/rfc/rfc4231#section-4.4> has a key of 20 bytes,
+        // which HMAC pads with zeros to the same block as ours of 32.
+        let key = DataKey::from_bytes(&[vec![0xaa; 20], vec![0; 12]].concat()).unwrap();
+        let expected = bytes("773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+        assert_eq!(derive(&key, &Context(vec![0xdd; 50])).as_slice(), expected);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use store::{
     Created, Store,
     secrets::{SealedSecret, WrappedDataKey},
 };
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{DataKey, KeyContext, KeySource, Result, VaultError, envelope, envelope::Context};
 
@@ -69,6 +69,26 @@ impl Vault {
             data_key_version,
             ciphertext,
         })
+    }
+
+    /// 256 bits for `purpose` and these parts: the same ones again while the organization's newest
+    /// data key stays, and none that anybody without that key could say. Nothing is stored but, the
+    /// first time, a data key.
+    ///
+    /// # Errors
+    /// Where the data key cannot be had.
+    pub async fn derive(
+        &self,
+        organization: OrganizationId,
+        purpose: &str,
+        parts: &[&[u8]],
+    ) -> Result<Zeroizing<[u8; 32]>> {
+        let (data_key_version, key) = self.newest_key(organization).await?;
+        let context = Context::new("outlay derived")
+            .and(organization.uuid().as_bytes())
+            .and(&data_key_version.to_be_bytes())
+            .and(purpose.as_bytes());
+        Ok(envelope::derive(&key, &parts.iter().fold(context, |context, part| context.and(part))))
     }
 
     /// Opens a sealed value.

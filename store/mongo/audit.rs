@@ -4,6 +4,8 @@
 //! one of the two transactions starts over behind the other. So the chain has neither forks nor
 //! gaps.
 
+use std::collections::BTreeMap;
+
 use domain::{AuditEntry, AuditEvent, OrganizationId};
 use futures::TryStreamExt as _;
 use mongodb::{
@@ -67,6 +69,13 @@ impl StoredEntry {
     }
 }
 
+/// The entry of an event in its place. An instant finer than what is stored would not give the same
+/// hash when read back.
+fn following(last: Option<&AuditEntry>, event: &AuditEvent) -> Result<AuditEntry> {
+    let event = AuditEvent { at: instant(event.at.as_microsecond())?, ..event.clone() };
+    Ok(AuditEntry::following(last, event))
+}
+
 impl MongoStore {
     fn entries(&self) -> Collection<StoredEntry> {
         self.collection("audit_entries")
@@ -78,15 +87,44 @@ impl MongoStore {
         session: &mut ClientSession,
         event: &AuditEvent,
     ) -> Attempt<AuditEntry> {
-        let theirs = doc! { "organization": event.organization.to_string() };
+        let last = self.last_entry(session, event.organization).await?;
+        let entry = following(last.as_ref(), event)?;
+        self.entries().insert_one(StoredEntry::new(&entry)?).session(session).await?;
+        Ok(entry)
+    }
+
+    /// Appends events in their order, of which each belongs to its organization's chain.
+    pub(super) async fn append_all(
+        &self,
+        session: &mut ClientSession,
+        events: &[AuditEvent],
+    ) -> Attempt<()> {
+        let mut last_ones = BTreeMap::new();
+        let mut new = Vec::new();
+        for event in events {
+            let last = match last_ones.remove(&event.organization) {
+                Some(last) => Some(last),
+                None => self.last_entry(session, event.organization).await?,
+            };
+            let entry = following(last.as_ref(), event)?;
+            new.push(StoredEntry::new(&entry)?);
+            last_ones.insert(event.organization, entry);
+        }
+        if !new.is_empty() {
+            self.entries().insert_many(new).session(session).await?;
+        }
+        Ok(())
+    }
+
+    async fn last_entry(
+        &self,
+        session: &mut ClientSession,
+        organization: OrganizationId,
+    ) -> Attempt<Option<AuditEntry>> {
+        let theirs = doc! { "organization": organization.to_string() };
         let entries = self.entries();
         let newest = entries.find_one(theirs).sort(doc! { "sequence": -1 });
-        let last = newest.session(&mut *session).await?.map(StoredEntry::read).transpose()?;
-        // An instant finer than what is stored would not give the same hash when read back.
-        let event = AuditEvent { at: instant(event.at.as_microsecond())?, ..event.clone() };
-        let entry = AuditEntry::following(last.as_ref(), event);
-        entries.insert_one(StoredEntry::new(&entry)?).session(session).await?;
-        Ok(entry)
+        Ok(newest.session(session).await?.map(StoredEntry::read).transpose()?)
     }
 
     async fn read_entries(

@@ -16,9 +16,9 @@ use super::{MongoStore, blocks::BLOCK_KEY_FIELDS, failure::code};
 use crate::{Result, StoreError};
 
 /// The newest step.
-const LATEST: i32 = 2;
+const LATEST: i32 = 4;
 /// What each step makes, in their order.
-const STEPS: [(i32, fn() -> Collections); 2] = [(1, first), (LATEST, own_prices)];
+const STEPS: &[Step] = &[(1, first), (2, own_prices), (3, keys_and_settings), (LATEST, journals)];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -27,6 +27,9 @@ struct StoredStep {
     #[serde(rename = "_id")]
     number: i32,
 }
+
+/// A step's number and what it makes.
+type Step = (i32, fn() -> Collections);
 
 /// Collections by name, with their indexes.
 type Collections = Vec<(&'static str, Vec<Index>)>;
@@ -107,6 +110,32 @@ fn own_prices() -> Collections {
     ]
 }
 
+/// Step 3: keys may be bound to a path and expire, organizations have settings. Documents from
+/// before lack the fields, which is read as their defaults. The number alone matters: a program
+/// that does not know expiry would go on to accept what has expired.
+fn keys_and_settings() -> Collections {
+    vec![("api_keys", vec![Index::on(&["organization", "_id"])])]
+}
+
+/// Step 4: journals, snapshots, facts and nodes, all found by their `_id`.
+fn journals() -> Collections {
+    let names = [
+        "journal",
+        "journal_shards",
+        "snapshot_manifests",
+        "snapshot_chunks",
+        "fact_checkpoints",
+        "fact_blocks",
+        "fact_bodies",
+        "fact_id_runs",
+        "fact_windows",
+        "fact_crossings",
+        "nodes",
+        "cluster_secrets",
+    ];
+    names.map(|name| (name, vec![])).into()
+}
+
 impl MongoStore {
     /// Brings the store to the newest schema.
     pub(super) async fn migrate(&self) -> Result<()> {
@@ -119,9 +148,9 @@ impl MongoStore {
             )));
         }
         for (number, make) in STEPS {
-            if done < number {
+            if done < *number {
                 self.make(make()).await?;
-                self.record(number).await?;
+                self.record(*number).await?;
             }
         }
         Ok(())

@@ -11,14 +11,20 @@ mod audit;
 mod blocks;
 mod charges;
 mod connections;
+mod fact_documents;
+mod facts;
 mod failure;
 mod files;
 mod idempotency;
+mod journal;
 mod migrations;
+mod nodes;
 mod organizations;
 mod own_prices;
 mod schedule;
 mod secrets;
+mod servers;
+mod snapshots;
 mod stored;
 mod syncs;
 mod transaction;
@@ -64,7 +70,7 @@ impl MongoStore {
         let database =
             client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE));
         let store = MongoStore { client, database };
-        store.require_replica_set().await?;
+        store.require_durable_servers().await?;
         store.migrate().await?;
         store.sweep_batches().await;
         Ok(store)
@@ -75,19 +81,6 @@ impl MongoStore {
     /// the log.
     pub async fn close(&self) {
         self.client.clone().shutdown().immediate(true).await;
-    }
-
-    /// Only replica sets have transactions.
-    async fn require_replica_set(&self) -> Result<()> {
-        let hello = self.database.run_command(doc! { "hello": 1 }).await?;
-        let is_router = hello.get_str("msg").is_ok_and(|text| text == "isdbgrid");
-        match is_router || hello.contains_key("setName") {
-            true => Ok(()),
-            false => Err(StoreError::misconfigured(
-                "MongoDB must run as a replica set, if only of one member: start `mongod --replSet \
-                 outlay` and run `rs.initiate()` in its shell once",
-            )),
-        }
     }
 
     fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {

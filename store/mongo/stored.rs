@@ -1,10 +1,11 @@
 //! How plain values are stored: instants as whole microseconds, ids as their text, bytes as binary,
 //! days as `20260228`, counts as 64-bit integers.
 
+use domain::{OrganizationId, organization::Environment};
 use jiff::{Timestamp, civil::Date};
 use mongodb::bson::{Binary, spec::BinarySubtype};
 
-use crate::{Result, StoreError, StoreErrorKind, instants::from_micros};
+use crate::{Result, StoreError, StoreErrorKind, instants::from_micros, journal::Shard};
 
 /// An instant in whole microseconds.
 pub(super) fn instant(micros: i64) -> Result<Timestamp> {
@@ -78,6 +79,32 @@ pub(super) fn limit(limit: usize) -> i64 {
 /// A stored text that was read back into what it means.
 pub(super) fn known<T>(value: Option<T>, what: &'static str) -> Result<T> {
     value.ok_or_else(|| corrupt(what))
+}
+
+/// A number of 128 bits: 16 bytes that sort as the numbers do.
+pub(super) fn big(number: u128) -> Binary {
+    binary(&number.to_be_bytes())
+}
+
+/// A number written by [`big`].
+pub(super) fn from_big(stored: &Binary) -> Result<u128> {
+    let bytes = stored.bytes.as_slice().try_into().map_err(|_| corrupt("a number"))?;
+    Ok(u128::from_be_bytes(bytes))
+}
+
+/// A shard as a part of `_id`s.
+pub(super) fn shard_id(shard: Shard) -> String {
+    format!("{}/{}", shard.organization, shard.environment.as_str())
+}
+
+/// The shard of a text from [`shard_id`].
+pub(super) fn shard_of(id: &str) -> Result<Shard> {
+    let read = || {
+        let (organization, environment) = id.split_once('/')?;
+        let organization = OrganizationId::parse(organization).ok()?;
+        Some(Shard { organization, environment: Environment::parse(environment)? })
+    };
+    known(read(), "a shard")
 }
 
 /// Stored data that cannot be read.

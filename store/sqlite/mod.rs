@@ -1,19 +1,26 @@
-//! The store on one SQLite file, for a single server.
+//! The store on two SQLite files, for a single server: `NAME.engine` for journals and snapshots,
+//! `NAME` for everything else.
 //!
-//! One thread writes, a few connections read beside it, and a lock file makes this process the only
-//! one. Each repository is the file of the same name as its trait; the machinery is in `database`.
+//! For each file one thread writes and a few connections read beside it, and a lock file makes this
+//! process the only one. Each repository is the file of the same name as its trait; the machinery
+//! is in `database`, and in `engine` what the second file has of its own.
 
 mod api_keys;
 mod audit;
 mod charges;
 mod connections;
 mod database;
+mod engine;
+mod facts;
 mod files;
 mod idempotency;
+mod journal;
+mod nodes;
 mod organizations;
 mod own_prices;
 mod schedule;
 mod secrets;
+mod snapshots;
 mod syncs;
 
 use std::{
@@ -25,10 +32,12 @@ use rusqlite::Connection;
 
 use crate::{Result, Store, StoreError, StoreErrorKind};
 use database::{Holder, Readers, Spool, Writer};
+use engine::Engine;
 
-/// A store in a file. Dropping it waits for what is being written, then lets go of the file.
+/// A store in two files. Dropping it waits for what is being written, then lets go of the files.
 pub struct SqliteStore {
     // In this order: the lock goes last, when nobody writes any more.
+    engine: Engine,
     writer: Writer,
     readers: Readers,
     spool: Arc<Spool>,
@@ -65,6 +74,13 @@ impl SqliteStore {
     /// `unavailable` where the lock file cannot be written.
     pub fn publish_holder(&self, text: &str) -> Result<()> {
         self.holder.publish(text)
+    }
+
+    /// Ends when the journal's file has failed: what was appended last may or may not be on the
+    /// disk, and no later call is answered with anything but an error. End the process then; a
+    /// restart trusts only the disk. It never ends while the file is sound.
+    pub fn journal_failed(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.engine.failed()
     }
 
     /// Runs `work` in a write transaction.
@@ -124,20 +140,24 @@ fn open(path: &Path) -> Result<SqliteStore> {
     }
     let path = resolved(path);
     let holder = Holder::take(&path)?;
+    engine::require_both(&path, false)?;
     database::create_private_file(&path)?;
     let mut connection = database::writing_connection(&path)?;
     database::migrate(&mut connection)?;
+    engine::require_both(&path, facts::has_any(&connection)?)?;
+    let engine = Engine::open(&path)?;
     let spool = Spool::open(&path)?;
     take_over(&connection, &spool)?;
     let readers = Readers::open(&path)?;
     let writer = Writer::start(connection)?;
-    Ok(SqliteStore { writer, readers, spool: Arc::new(spool), holder })
+    Ok(SqliteStore { engine, writer, readers, spool: Arc::new(spool), holder })
 }
 
 /// Whatever the last process had begun, nobody goes on with it.
 fn take_over(db: &Connection, spool: &Spool) -> Result<()> {
     schedule::free_all_leases(db)?;
     idempotency::end_all_tries(db)?;
+    nodes::remove_all(db)?;
     let unneeded = files::without_needed(db, spool.uploads()?)?;
     unneeded.into_iter().try_for_each(|id| spool.delete(id))
 }

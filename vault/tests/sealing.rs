@@ -236,3 +236,24 @@ fn connection(
     };
     Ok((NewConnection { connection, secrets, sync }, audit))
 }
+
+#[tokio::test]
+async fn what_is_derived_is_the_same_for_the_same_parts_only() -> Result<(), Failure> {
+    let (_folder, store) = open_store().await?;
+    let keys = local_key()?;
+    let vault = Vault::new(store.clone(), keys.clone());
+    let bits = vault.derive(organization(1), "a purpose", &[b"ab", b"c"]).await?;
+    // Nothing depends on this vault's memory.
+    let later = Vault::new(store.clone(), keys);
+    assert_eq!(later.derive(organization(1), "a purpose", &[b"ab", b"c"]).await?, bits);
+    for (of, purpose, parts) in [
+        (organization(2), "a purpose", &[&b"ab"[..], b"c"][..]),
+        (organization(1), "another", &[b"ab", b"c"]),
+        (organization(1), "a purpose", &[b"a", b"bc"]),
+        (organization(1), "a purpose", &[b"ab"]),
+        (organization(1), "a purpose", &[b"ab", b"c", b""]),
+    ] {
+        assert_ne!(vault.derive(of, purpose, parts).await?, bits, "{purpose} {parts:?}");
+    }
+    Ok(())
+}

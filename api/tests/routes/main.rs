@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's own functions fails the test")]
 
+mod api_keys;
 mod audit_log;
 mod auth;
 mod check;
@@ -13,14 +14,17 @@ mod health;
 mod idempotency;
 mod memory_caps;
 mod openapi;
+mod organization;
 mod own_prices;
 mod paths;
 mod policies;
+mod price_cases;
 mod price_catalogue;
 mod price_list;
 mod providers;
 mod reports;
 mod reservations;
 mod syncs;
+mod telemetry;
 mod test_app;
 mod track;

@@ -194,7 +194,7 @@ impl Caps for MemoryCaps {
 #[test]
 fn a_journal_that_refused_is_as_it_was() {
     let mut journal = Journal::default();
-    let command = Command::Release { reservation: 7 };
+    let command = Command::Release { reservation: 7, ended: None };
     let answers = journal.batch(1, &[Request { once: None, actor: vec![], command }]);
     assert_eq!(answers[0].result, Answered::Refused(Refusal::NotFound));
     assert_eq!((journal.entries.len(), journal.state.seq()), (0, 0));

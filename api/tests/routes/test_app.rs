@@ -20,7 +20,7 @@ use domain::{
     AuditEvent, AuthField, Clock, ConnectorDescriptor, FormatDescriptor, OrganizationId,
     Reports as Tells, Scope, Secret, descriptor::FeedDescriptor, organization::Environment,
 };
-use identity::{KeyRequest, make_api_key, new_uuid};
+use identity::{KeyBits, KeyRequest, make_api_key, new_uuid};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use store::{Store, secrets::SealedSecret, sqlite::SqliteStore};
@@ -87,6 +87,8 @@ pub(crate) struct GatedVault {
     vault: Vault,
     pub(crate) gate: Semaphore,
     pub(crate) refuses: AtomicBool,
+    /// Whether it derives as with another data key.
+    pub(crate) is_another: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -108,6 +110,18 @@ impl Sealer for GatedVault {
         }
         let sealed = self.vault.seal(organization, record, field, secret).await;
         sealed.map_err(|error| failed(error.into()))
+    }
+
+    async fn derive(
+        &self,
+        organization: OrganizationId,
+        purpose: &str,
+        parts: &[&[u8]],
+    ) -> Result<KeyBits, SealError> {
+        let is_another = self.is_another.load(Ordering::SeqCst);
+        let purpose = if is_another { "another" } else { purpose };
+        let derived = self.vault.derive(organization, purpose, parts).await;
+        derived.map_err(|error| SealError { is_temporary: false, source: error.into() })
     }
 }
 
@@ -153,6 +167,7 @@ pub(crate) struct TestApp {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) vault: Arc<GatedVault>,
     pub(crate) caps: Arc<MemoryCaps>,
+    prices: Arc<prices::Catalogue>,
     pub(crate) reports: Arc<LaidOutReports>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) organization: OrganizationId,
@@ -191,45 +206,52 @@ impl TestApp {
             vault: Vault::new(Arc::clone(&store), Arc::new(key)),
             gate: Semaphore::new(100),
             refuses: AtomicBool::new(false),
+            is_another: AtomicBool::new(false),
         });
-        let caps = Arc::new(MemoryCaps::new(clock.clone()));
-        let reports = Arc::new(LaidOutReports::default());
-        let (wake_count, wake_panics) =
-            (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (counter, panics) = (Arc::clone(&wake_count), Arc::clone(&wake_panics));
-        let state = AppState {
-            store: Arc::clone(&store),
-            vault: vault.clone(),
-            clock: clock.clone(),
-            caps: caps.clone(),
-            reports: reports.clone(),
-            catalogue: Catalogue { connectors: vec![&ACME, &BETA], formats: vec![&FORMAT] },
+        let mut app = TestApp {
+            router: Router::new(),
+            store,
+            vault,
+            caps: Arc::new(MemoryCaps::new(clock.clone())),
             prices: Arc::new(prices),
+            reports: Arc::default(),
+            clock,
+            organization,
+            wake_count: Arc::default(),
+            wake_panics: Arc::default(),
+            owner: first.key.expose().to_owned(),
+            folder,
+        };
+        app.router = app.node(limits, allow_private_urls);
+        app
+    }
+
+    /// A server over the same store that remembers nothing of what the others have looked up.
+    pub(crate) fn node(&self, limits: Limits, allow_private_urls: bool) -> Router {
+        let (counter, panics) = (Arc::clone(&self.wake_count), Arc::clone(&self.wake_panics));
+        let token = identity::hash_key(LOCAL_TOKEN);
+        let state = AppState {
+            store: Arc::clone(&self.store),
+            vault: self.vault.clone(),
+            clock: self.clock.clone(),
+            caps: self.caps.clone(),
+            reports: self.reports.clone(),
+            catalogue: Catalogue { connectors: vec![&ACME, &BETA], formats: vec![&FORMAT] },
+            prices: Arc::clone(&self.prices),
             operator_prices: Arc::default(),
             wake: Arc::new(move || {
                 counter.fetch_add(1, Ordering::SeqCst);
                 assert!(!panics.swap(false, Ordering::SeqCst), "the process is killed here");
             }),
+            settings_changed: Arc::new(|| {}),
             metrics: Arc::new(|| "outlay_up 1\n".to_owned()),
             limits,
-            local_token: Some(LocalToken { sha256: identity::hash_key(LOCAL_TOKEN), organization }),
+            local_token: Some(LocalToken { sha256: token, organization: self.organization }),
             allow_private_urls,
             keys: api::KeyCache::default(),
             own_prices: api::OwnPriceCache::default(),
         };
-        TestApp {
-            router: api::router(Arc::new(state)),
-            store,
-            vault,
-            caps,
-            reports,
-            clock,
-            organization,
-            wake_count,
-            wake_panics,
-            owner: first.key.expose().to_owned(),
-            folder,
-        }
+        api::router(Arc::new(state))
     }
 
     /// A new key of this organization.
@@ -251,7 +273,15 @@ impl TestApp {
     ) -> String {
         let (at, scopes) = (self.clock.now(), scopes.to_vec());
         let name = "a test's".to_owned();
-        let request = KeyRequest { organization, name, environment, scopes, at };
+        let request = KeyRequest {
+            organization,
+            name,
+            environment,
+            scopes,
+            path_prefix: None,
+            expires_at: None,
+            at,
+        };
         let made = make_api_key(request).unwrap();
         let audit = AuditEvent {
             organization,
@@ -311,6 +341,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The same on another server.
+    pub(crate) fn on(mut self, node: &Router) -> Call {
+        self.router = node.clone();
+        self
+    }
+
     pub(crate) fn key(mut self, key: &str) -> Call {
         self.key = Some(key.to_owned());
         self

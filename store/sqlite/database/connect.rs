@@ -38,6 +38,14 @@ pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that only copies the write-ahead log into the file.
+pub(in crate::sqlite) fn checkpointing_connection(path: &Path) -> Result<Connection> {
+    let connection = reading_connection(path)?;
+    // Before it may be believed, what is copied must be on the disk.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
 fn connect(path: &Path) -> Result<Connection> {
     // Not CREATE: the file is made beforehand, with rights for its owner alone.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

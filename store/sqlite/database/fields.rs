@@ -10,7 +10,12 @@ use crate::{Result, StoreError, StoreErrorKind, instants::from_micros};
 /// A row, read by column name.
 pub(in crate::sqlite) struct Fields<'r>(pub(super) &'r Row<'r>);
 
-impl Fields<'_> {
+impl<'r> Fields<'r> {
+    /// A row whose statement is stepped by the caller.
+    pub(in crate::sqlite) const fn of(row: &'r Row<'r>) -> Fields<'r> {
+        Fields(row)
+    }
+
     /// A value that needs no conversion.
     pub(in crate::sqlite) fn get<T: FromSql>(&self, column: &str) -> Result<T> {
         Ok(self.0.get(column)?)
@@ -30,8 +35,21 @@ impl Fields<'_> {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        let text: String = self.get(column)?;
-        parse(&text).map_err(|error| unreadable(column).caused_by(error))
+        self.parsed_or_none(column, parse)?.ok_or_else(|| unreadable(column))
+    }
+
+    /// The same, or null.
+    pub(in crate::sqlite) fn parsed_or_none<T, E>(
+        &self,
+        column: &str,
+        parse: impl FnOnce(&str) -> std::result::Result<T, E>,
+    ) -> Result<Option<T>>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let text: Option<String> = self.get(column)?;
+        let value = text.as_deref().map(parse).transpose();
+        value.map_err(|error| unreadable(column).caused_by(error))
     }
 
     /// A state, or anything else that has a name.

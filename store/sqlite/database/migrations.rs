@@ -13,6 +13,8 @@ use crate::{Result, StoreError};
 
 /// "Outl": tells our files from other SQLite databases. <https://www.sqlite.org/pragma.html#pragma_application_id>
 const APPLICATION_ID: i32 = 0x4f75_746c;
+/// "OutE": the engine's file, which must not be taken for the other one.
+const ENGINE_APPLICATION_ID: i32 = 0x4f75_7445;
 
 struct Migration {
     name: &'static str,
@@ -20,18 +22,32 @@ struct Migration {
 }
 
 /// Number 1 first. An entry never changes once it was released.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: &[Migration] = &[
     Migration { name: "first", sql: include_str!("../migrations/0001_first.sql") },
     Migration { name: "own_prices", sql: include_str!("../migrations/0002_own_prices.sql") },
+    Migration {
+        name: "keys_and_settings",
+        sql: include_str!("../migrations/0003_keys_and_settings.sql"),
+    },
+    Migration { name: "facts", sql: include_str!("../migrations/0004_facts.sql") },
 ];
+
+/// The same of the engine's file.
+const ENGINE_MIGRATIONS: &[Migration] =
+    &[Migration { name: "first", sql: include_str!("../engine/migrations/0001_first.sql") }];
 
 /// Brings the schema up to date.
 pub(in crate::sqlite) fn migrate(db: &mut Connection) -> Result<()> {
-    apply(db, &MIGRATIONS)
+    apply(db, APPLICATION_ID, MIGRATIONS)
 }
 
-fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
-    let applied_count = inspect(db, migrations)?;
+/// Brings the schema of the engine's file up to date.
+pub(in crate::sqlite) fn migrate_engine(db: &mut Connection) -> Result<()> {
+    apply(db, ENGINE_APPLICATION_ID, ENGINE_MIGRATIONS)
+}
+
+fn apply(db: &mut Connection, application: i32, migrations: &[Migration]) -> Result<()> {
+    let applied_count = inspect(db, application, migrations)?;
     for (index, migration) in migrations.iter().enumerate().skip(applied_count) {
         let number = number_of(index);
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -41,17 +57,17 @@ fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
             params![number, migration.name, checksum(migration)],
         )?;
         transaction.pragma_update(None, "user_version", number)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "application_id", application)?;
         transaction.commit()?;
     }
     Ok(())
 }
 
 /// How many migrations the file has; refuses files that are not ours, newer, or differ.
-fn inspect(db: &Connection, migrations: &[Migration]) -> Result<usize> {
+fn inspect(db: &Connection, expected: i32, migrations: &[Migration]) -> Result<usize> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if application != APPLICATION_ID {
+    if application != expected {
         let is_empty = first(db, "SELECT 1 FROM sqlite_schema", [], |_| Ok(()))?.is_none();
         if is_empty && version == 0 && application == 0 {
             return Ok(0);
@@ -115,24 +131,47 @@ mod tests {
         let mut db = memory();
         migrate(&mut db).unwrap();
         migrate(&mut db).unwrap();
-        apply(&mut db, &with_next(LATER)).unwrap();
+        apply(&mut db, APPLICATION_ID, &with_next(LATER)).unwrap();
         let numbers = all(&db, "SELECT number FROM schema_migrations", [], |row| row.at::<i64>(0));
-        assert_eq!(numbers.unwrap(), [1, 2, 3]);
+        let expected: Vec<i64> = (0..=MIGRATIONS.len()).map(number_of).collect();
+        assert_eq!(numbers.unwrap(), expected);
+    }
+
+    #[test]
+    fn keys_and_organizations_from_before_their_settings_get_the_defaults() {
+        let mut db = memory();
+        apply(&mut db, APPLICATION_ID, &MIGRATIONS[..2]).unwrap();
+        db.execute_batch(
+            "INSERT INTO organizations VALUES ('org_1', 'Acme', 'UTC', 1);
+             INSERT INTO api_keys VALUES ('key_1', 'org_1', 'a', 'live', 'read', x'00', 1, NULL)",
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        let sql = "SELECT concat_ws(' ', name, week_start, reset_hour, fiscal_year_start_month,
+                       quote(currency), retention_days, auto_create_paths, capture_bodies,
+                       settings_revision) AS row FROM organizations
+                   UNION ALL SELECT concat_ws(' ', name, quote(path_prefix), quote(expires_at),
+                       quote(rotated_to)) FROM api_keys";
+        let rows: Vec<String> = all(&db, sql, [], |row| row.get("row")).unwrap();
+        assert_eq!(rows, ["Acme mon 0 1 NULL 90 1 0 0", "a NULL NULL NULL"]);
     }
 
     #[test]
     fn a_newer_schema_is_refused_with_a_word_on_what_to_do() {
         let mut db = memory();
-        apply(&mut db, &with_next(LATER)).unwrap();
+        apply(&mut db, APPLICATION_ID, &with_next(LATER)).unwrap();
         assert!(refusal(migrate(&mut db)).contains("run the newer version"));
     }
 
     #[test]
     fn a_migration_that_was_changed_later_is_refused() {
         let mut db = memory();
-        apply(&mut db, &with_next(LATER)).unwrap();
+        apply(&mut db, APPLICATION_ID, &with_next(LATER)).unwrap();
         let edited = with_next("CREATE TABLE other (id INTEGER) STRICT");
-        assert!(refusal(apply(&mut db, &edited)).contains("was not made by this version"));
+        assert!(
+            refusal(apply(&mut db, APPLICATION_ID, &edited))
+                .contains("was not made by this version")
+        );
     }
 
     #[test]
@@ -140,8 +179,8 @@ mod tests {
         let mut db = memory();
         migrate(&mut db).unwrap();
         let broken = with_next("CREATE TABLE later (id INTEGER) STRICT; NONSENSE");
-        assert!(apply(&mut db, &broken).is_err());
-        apply(&mut db, &with_next(LATER)).unwrap();
+        assert!(apply(&mut db, APPLICATION_ID, &broken).is_err());
+        apply(&mut db, APPLICATION_ID, &with_next(LATER)).unwrap();
     }
 
     #[test]
@@ -152,13 +191,24 @@ mod tests {
     }
 
     #[test]
-    fn no_column_is_a_float() {
-        let mut db = memory();
+    fn neither_file_is_taken_for_the_other() {
+        let (mut db, mut engine) = (memory(), memory());
         migrate(&mut db).unwrap();
+        migrate_engine(&mut engine).unwrap();
+        assert!(refusal(migrate_engine(&mut db)).contains("not a store of Outlay"));
+        assert!(refusal(migrate(&mut engine)).contains("not a store of Outlay"));
+    }
+
+    #[test]
+    fn no_column_is_a_float() {
         let sql = "SELECT t.name || '.' || c.name AS name FROM sqlite_schema AS t,
                        pragma_table_info(t.name) AS c
                    WHERE t.type = 'table' AND c.type NOT IN ('INTEGER', 'TEXT', 'BLOB')";
-        let others: Vec<String> = all(&db, sql, [], |row| row.get("name")).unwrap();
-        assert_eq!(others, Vec::<String>::new());
+        for migrate in [migrate, migrate_engine] {
+            let mut db = memory();
+            migrate(&mut db).unwrap();
+            let others: Vec<String> = all(&db, sql, [], |row| row.get("name")).unwrap();
+            assert_eq!(others, Vec::<String>::new());
+        }
     }
 }

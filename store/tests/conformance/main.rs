@@ -29,12 +29,16 @@ mod api_keys;
 mod audit;
 mod charges;
 mod connections;
+mod facts;
 mod files;
 mod idempotency;
+mod journal;
+mod nodes;
 mod organizations;
 mod own_prices;
 mod schedule;
 mod secrets;
+mod snapshots;
 mod syncs;
 
 /// One list of cases per repository.
@@ -43,12 +47,16 @@ const MODULES: &[(&str, &[Case])] = &[
     ("audit", audit::CASES),
     ("charges", charges::CASES),
     ("connections", connections::CASES),
+    ("facts", facts::CASES),
     ("files", files::CASES),
     ("idempotency", idempotency::CASES),
+    ("journal", journal::CASES),
+    ("nodes", nodes::CASES),
     ("organizations", organizations::CASES),
     ("own_prices", own_prices::CASES),
     ("schedule", schedule::CASES),
     ("secrets", secrets::CASES),
+    ("snapshots", snapshots::CASES),
     ("syncs", syncs::CASES),
 ];
 

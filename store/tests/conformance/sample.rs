@@ -13,6 +13,7 @@ use store::{
     PageQuery, Store,
     charges::{BatchSource, Block, BlockKey, Commit, CommitWith, NewBatch},
     connections::NewConnection,
+    journal::Shard,
     schedule::{JobKey, Lease},
     secrets::SealedSecret,
 };
@@ -23,6 +24,16 @@ use crate::Failure;
 /// The organization of a number.
 pub(crate) fn organization(number: u128) -> OrganizationId {
     OrganizationId::from_uuid(Uuid::from_u128(number))
+}
+
+/// The live shard of an organization's number.
+pub(crate) fn shard(number: u128) -> Shard {
+    Shard { organization: organization(number), environment: Environment::Live }
+}
+
+/// The same organization's other shard.
+pub(crate) fn test_shard(number: u128) -> Shard {
+    Shard { environment: Environment::Test, ..shard(number) }
 }
 
 /// An instant in seconds after the epoch.
@@ -50,9 +61,12 @@ pub(crate) fn api_key(number: u128, organization: OrganizationId) -> Result<ApiK
         name: format!("key {number}"),
         environment: Environment::Live,
         scopes: vec![Scope::Read, Scope::Write],
+        path_prefix: None,
         sha256: [number.to_le_bytes()[0]; 32],
         created_at: at(1)?,
+        expires_at: None,
         revoked_at: None,
+        rotated_to: None,
     })
 }
 

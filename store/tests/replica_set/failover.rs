@@ -24,8 +24,8 @@ use domain::{
 use jiff::{Timestamp, civil::date};
 use libtest_mimic::Failed;
 use store::{
-    ApiKeys as _, AuditLog as _, Charges as _, Connections as _, Schedule as _, StoreError,
-    Syncs as _,
+    ApiKeys as _, AuditLog as _, Charges as _, Connections as _, PageQuery, Schedule as _,
+    StoreError, Syncs as _,
     charges::{BatchSource, Block, BlockKey, Commit, CommitWith, Committed, NewBatch},
     connections::NewConnection,
     mongo::MongoStore,
@@ -115,7 +115,8 @@ impl Scene {
 
     /// Every key is there, and its creation stands in the audit log once.
     async fn check_keys(&self) -> Result<(), Failed> {
-        let keys = persist(async || self.store.api_keys(organization()).await).await?;
+        let page = PageQuery { limit: 10_000, after: None };
+        let keys = persist(async || self.store.api_keys(organization(), None, &page).await).await?;
         let ids: BTreeSet<_> = keys.iter().map(|key| key.id.to_string()).collect();
         assert_eq!(ids.len(), WRITER_COUNT * WRITES_PER_WRITER);
         let entries =
@@ -148,7 +149,7 @@ impl Scene {
 }
 
 /// Repeats a write that failed as it was. Only failures that may pass are forgiven.
-async fn persist<T, F>(write: impl Fn() -> F) -> Result<T, Failed>
+pub(crate) async fn persist<T, F>(write: impl Fn() -> F) -> Result<T, Failed>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -167,7 +168,7 @@ fn second(second: i64) -> Result<Timestamp, Failed> {
     Ok(Timestamp::from_second(second)?)
 }
 
-fn organization() -> OrganizationId {
+pub(crate) fn organization() -> OrganizationId {
     OrganizationId::from_uuid(Uuid::from_u128(1))
 }
 
@@ -199,9 +200,12 @@ fn key(number: usize) -> Result<ApiKey, Failed> {
         name: format!("key {number}"),
         environment: Environment::Live,
         scopes: vec![Scope::Read],
+        path_prefix: None,
         sha256,
         created_at: Timestamp::UNIX_EPOCH,
+        expires_at: None,
         revoked_at: None,
+        rotated_to: None,
     })
 }
 

@@ -1,5 +1,4 @@
-//! All shards that this process serves: the way in for whoever has something to ask or to book.
-
+//! The way in for whoever has something to ask of a shard or to book in it.
 use std::time::Duration;
 
 use engine::Request;
@@ -31,6 +30,9 @@ pub enum Lane {
 pub struct Group {
     /// What is asked, in order.
     pub requests: Vec<Request>,
+    /// For each request the own day of its id (see [`crate::ids::own_day`]); may be shorter where
+    /// the rest has none.
+    pub id_days: Vec<Option<u32>>,
     /// Which queue.
     pub lane: Lane,
     /// How long somebody waits for the answer; after it nobody begins with it any more.

@@ -1,0 +1,125 @@
+//! Loading a shard: the newest snapshot, and every entry of the journal after it.
+
+use engine::{Entry, FormatError, State};
+use sha2::{Digest, Sha256};
+use store::journal::{JournalEntry, Shard};
+use store::snapshots::Manifest;
+
+use crate::error::ShardError;
+use crate::ids::{IdIndex, LoadedRun};
+use crate::parts::{Parts, ShardStore};
+
+/// Bytes of entries that are read at once.
+pub(crate) const READ_BYTES: usize = 4 << 20;
+
+/// A state with its place in the journal.
+pub(crate) struct Loaded {
+    pub(crate) state: State,
+    pub(crate) incarnation: u32,
+    /// The batch of the last entry, which the next one must name.
+    pub(crate) last_batch: u128,
+}
+
+/// Loads a shard as its journal has it now.
+pub(crate) async fn load(parts: &Parts, shard: Shard) -> Result<Loaded, ShardError> {
+    let mut loaded = load_snapshot(parts, shard, u64::MAX).await?;
+    while follow(parts, shard, &mut loaded, u64::MAX).await? {}
+    Ok(loaded)
+}
+
+/// Loads a shard as it was at the entry `until`.
+pub(crate) async fn load_until(
+    parts: &Parts,
+    shard: Shard,
+    until: u64,
+) -> Result<Loaded, ShardError> {
+    let mut loaded = load_snapshot(parts, shard, until).await?;
+    while loaded.state.seq() < until && follow(parts, shard, &mut loaded, until).await? {}
+    Ok(loaded)
+}
+
+/// The newest snapshot, unless it is of a place after `until`; else the state before the first
+/// entry.
+async fn load_snapshot(parts: &Parts, shard: Shard, until: u64) -> Result<Loaded, ShardError> {
+    let store = &*parts.store;
+    let tail = store.tail(shard).await?;
+    let newest = store.newest_snapshot(shard, tail.incarnation).await?;
+    match newest.filter(|manifest| manifest.seq <= until) {
+        Some(manifest) => {
+            let state = read_snapshot(store, shard, &manifest).await?;
+            Ok(Loaded { state, incarnation: tail.incarnation, last_batch: manifest.batch })
+        }
+        None if tail.floor == 0 => {
+            let state = State::default();
+            Ok(Loaded { state, incarnation: tail.incarnation, last_batch: 0 })
+        }
+        None => Err(stopped(tail.floor, "the entries before are gone, and so is the snapshot")),
+    }
+}
+
+async fn read_snapshot(
+    store: &dyn ShardStore,
+    shard: Shard,
+    manifest: &Manifest,
+) -> Result<State, ShardError> {
+    let gone = || ShardError::Unavailable("a newer snapshot took this one's place".to_owned());
+    let mut bytes = vec![];
+    for index in 0..manifest.chunk_count {
+        let (incarnation, seq) = (manifest.incarnation, manifest.seq);
+        let chunk = store.snapshot_chunk(shard, incarnation, seq, index).await?;
+        bytes.extend(chunk.ok_or_else(gone)?);
+    }
+    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    if sha256 != manifest.sha256 {
+        return Err(stopped(manifest.seq, "its snapshot is damaged"));
+    }
+    State::decode(&bytes).map_err(|error| stopped(manifest.seq, &error.to_string()))
+}
+
+/// Follows the entries that are there after the state's place, up to `until`. Says whether there
+/// were any.
+pub(crate) async fn follow(
+    parts: &Parts,
+    shard: Shard,
+    loaded: &mut Loaded,
+    until: u64,
+) -> Result<bool, ShardError> {
+    let after = loaded.state.seq();
+    let entries = parts.store.entries(shard, loaded.incarnation, after, READ_BYTES).await?;
+    let mut followed = false;
+    for entry in entries.iter().take_while(|entry| entry.seq <= until) {
+        let decoded = checked(entry, loaded.state.seq(), loaded.last_batch)?;
+        loaded.state.replay(entry.seq, &decoded);
+        loaded.last_batch = entry.batch;
+        followed = true;
+    }
+    Ok(followed)
+}
+
+/// An entry that comes right after the one with this place and batch.
+pub(crate) fn checked(
+    entry: &JournalEntry,
+    after: u64,
+    last_batch: u128,
+) -> Result<Entry, ShardError> {
+    if entry.seq != after.saturating_add(1) {
+        return Err(stopped(after.saturating_add(1), "the entry is missing"));
+    }
+    if entry.previous != last_batch {
+        return Err(stopped(entry.seq, "it does not follow the entry before it"));
+    }
+    Entry::decode(&entry.bytes).map_err(|error: FormatError| stopped(entry.seq, &error.to_string()))
+}
+
+/// The runs of ids, as of the place that the facts are at.
+pub(crate) async fn load_ids(parts: &Parts, shard: Shard) -> Result<IdIndex, ShardError> {
+    let (checkpoint, records) = parts.store.id_runs(shard).await?;
+    let damaged = |error: String| ShardError::Internal(format!("the index of ids: {error}"));
+    let runs: Result<Vec<LoadedRun>, _> = records.iter().map(crate::facts::load_run).collect();
+    let runs = runs.map_err(|error| damaged(error.to_string()))?;
+    IdIndex::new(checkpoint.seq, runs).map_err(|error| damaged(error.to_string()))
+}
+
+pub(crate) fn stopped(seq: u64, why: &str) -> ShardError {
+    ShardError::Stopped { seq, why: why.to_owned() }
+}
