@@ -57,6 +57,32 @@ schemas! {
     ]);
     /// What a charge is for.
     Category = words(&["usage", "purchase", "tax", "credit", "adjustment"]);
+    /// How hard a policy is.
+    PolicyMode = words(&["open", "block", "strict"]);
+    /// What is answered while nobody can tell how much is used.
+    OnUnavailable = words(&["refuse", "allow"]);
+    /// Whether a policy is in force.
+    PolicyState = words(&["opening", "active"]);
+    /// What a policy counts.
+    LimitUnit = words(&["usd", "credits", "requests", "tokens"]);
+    /// A calendar's period.
+    CalendarUnit = words(&["minute", "hour", "day", "week", "month", "quarter", "year"]);
+    /// How full the fullest policy is.
+    Health = words(&["none", "healthy", "warning", "critical", "over"]);
+    /// Which kind of window.
+    WindowKind = words(&["calendar", "anchored", "session", "sliding", "total"]);
+    /// What became of a report.
+    EventStatus = words(&["accepted", "duplicate", "rejected"]);
+    /// How a reservation is.
+    ReservationState = words(&["held", "committed", "released", "expired"]);
+    /// A node of the tree of paths; empty: the environment itself.
+    PathText = text().pattern(Some(PATH_PATTERN));
+    /// A policy's id.
+    PolicyKey = text().pattern(Some("^pol_[0-9a-hjkmnp-tv-z]{26}$"));
+    /// A reservation's id.
+    ReservationKey = text().pattern(Some("^res_[0-9a-hjkmnp-tv-z]{26}$"));
+    /// A duration of ISO 8601.
+    Duration = text().pattern(Some("^P[0-9YMWDTHS]+$"));
     /// What an API key may do.
     ScopeName = words(&["read", "write", "track", "admin"]);
     /// Which of an organization's two worlds.
@@ -85,6 +111,8 @@ schemas! {
     /// A date or an instant.
     Moment = Schema::AnyOf(either(&[KnownFormat::Date, KnownFormat::DateTime]));
 }
+
+const PATH_PATTERN: &str = "^([a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,15})?$";
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
@@ -115,6 +143,7 @@ mod tests {
         has_exactly::<SyncState>(&domain::connection::SyncState::ALL.map(|word| word.as_str()));
         has_exactly::<FileState>(&domain::FileState::ALL.map(|word| word.as_str()));
         has_exactly::<RawFormat>(&usage::RawFormat::ALL.map(|word| word.as_str()));
+        has_exactly::<LimitUnit>(&domain::LimitUnit::ALL.map(|word| word.as_str()));
         has_exactly::<ScopeName>(&domain::Scope::ALL.map(|word| word.as_str()));
         has_exactly::<WeekdayName>(&domain::time::WEEKDAYS.map(|(_, name)| name));
         has_exactly::<Category>(&domain::ChargeCategory::ALL.map(|word| word.as_str()));
