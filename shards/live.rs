@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use crate::caps::Position;
 use crate::error::ShardError;
-use crate::facts;
-use crate::ids::{IdIndex, Identity, Lookup};
+use crate::ids::{IdIndex, Identity, LoadedRun, Lookup};
 use crate::load::{Loaded, load, load_ids};
 use crate::parts::Parts;
 use crate::queue::Queue;
@@ -136,6 +135,12 @@ impl Live {
 /// How far the clock may be behind the journal's last time when a shard is loaded.
 const CLOCK_BEHIND_MAX: Micros = 60 * 1_000_000;
 
+/// The first and the last journal entry of which a run has ids: its name in the store.
+pub(crate) fn entries_of(run: &LoadedRun) -> (u64, u64) {
+    let meta = run.header().meta();
+    (meta.from.saturating_add(1), meta.to)
+}
+
 /// What the runs know of identities; nothing where a run is gone.
 async fn look_up(
     parts: &Parts,
@@ -151,7 +156,7 @@ async fn look_up(
         let identity: &Identity = &lookups[index].identity;
         let Some(page) = run.page_of(identity) else { continue };
         let (offset, length) = (page.start, page.len());
-        let piece = parts.store.id_run_piece(shard, facts::entries_of(run), offset, length).await?;
+        let piece = parts.store.id_run_piece(shard, entries_of(run), offset, length).await?;
         let Some(piece) = piece else { return Ok(None) };
         let damaged = |error| ShardError::Internal(format!("id run `{}`: {error}", run.key()));
         if let Some(found) = run.resolve(&piece, identity).map_err(damaged)? {

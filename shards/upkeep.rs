@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::command::WindowNo;
+use engine::command::{PolicyNo, WindowNo};
 use engine::{Command, Entry, Request};
 use sha2::{Digest, Sha256};
 use store::facts::IdRunRecord;
@@ -16,7 +16,7 @@ use crate::caps::{Group, Lane};
 use crate::error::ShardError;
 use crate::facts;
 use crate::ids::{merge_policy, merge_runs};
-use crate::live::Live;
+use crate::live::{Live, entries_of};
 use crate::load::{Loaded, READ_BYTES};
 use crate::node::wait_for;
 
@@ -45,15 +45,14 @@ impl Upkeep {
     /// Enters what windows had used before their policies were made. The chunk before ended with
     /// the entry that made the policy, so the blocks up to it are exactly what came before.
     async fn enter_bases(&mut self, shadow: &Loaded) -> Result<(), ShardError> {
-        for (number, policy) in shadow.state.policies().filter(|(_, policy)| policy.opening) {
-            if !self.entered.insert(policy.record.id) {
+        let opening = shadow.state.policies().filter(|(_, policy)| policy.opening);
+        let opening: Vec<_> = opening.map(|(number, policy)| (number, policy.record.id)).collect();
+        for (number, id) in opening {
+            if !self.entered.insert(id) {
                 continue;
             }
-            let parts = match facts::Base::of(number, &shadow.state) {
-                Some(base) => self.sum_base(base).await?,
-                None => vec![],
-            };
-            let command = Command::EnterBase { policy: policy.record.id, parts };
+            let parts = self.base(number, shadow).await?;
+            let command = Command::EnterBase { policy: id, parts };
             let live = Arc::clone(&self.live);
             let request = Request { once: None, actor: vec![], command };
             tokio::spawn(async move { enter(&live, request).await });
@@ -61,12 +60,14 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Reads the blocks of sums that a base is made of.
-    async fn sum_base(
+    /// What a policy's windows had used when it was made.
+    async fn base(
         &self,
-        mut base: facts::Base<'_>,
+        number: PolicyNo,
+        shadow: &Loaded,
     ) -> Result<Vec<(WindowNo, i128)>, ShardError> {
-        let mut query = base.query(SUM_BLOCKS_AT_ONCE);
+        let Some(mut base) = facts::Base::of(number, &shadow.state) else { return Ok(vec![]) };
+        let mut query = base.query(BLOCKS_AT_ONCE);
         loop {
             let blocks = self.live.parts.store.sum_blocks(self.live.shard, query).await?;
             let Some(oldest) = blocks.last() else { return Ok(base.finish()) };
@@ -94,7 +95,7 @@ impl Upkeep {
             let keys: Vec<u64> = parts.iter().map(|run| run.key()).collect();
             let mut bodies = Vec::with_capacity(keys.len());
             for run in parts {
-                let (entries, length) = (facts::entries_of(run), run.header().run_bytes());
+                let (entries, length) = (entries_of(run), run.header().run_bytes());
                 match store.id_run_piece(shard, entries, 0, length).await? {
                     Some(body) => bodies.push(body),
                     None => drop(live.reload_ids().await?),
@@ -206,7 +207,7 @@ async fn enter(live: &Live, request: Request) {
     }
 }
 
-const SUM_BLOCKS_AT_ONCE: usize = 100;
+const BLOCKS_AT_ONCE: usize = 256;
 const ENTER_TRIES: usize = 100;
 const SNAPSHOT_CHUNK_BYTES: usize = 8 << 20;
 const TRUNCATE_EVERY: Duration = Duration::from_secs(3600);
