@@ -22,6 +22,7 @@ mod dto_own_price;
 mod dto_price;
 mod dto_price_row;
 mod dto_provider;
+mod dto_usage_event;
 mod envelope;
 mod error;
 mod estimate;
@@ -43,12 +44,15 @@ mod period;
 mod price_list;
 mod providers;
 mod raw_usage;
+mod reported_events;
+mod reported_sums;
 pub mod reports;
 mod schemas;
 mod spool;
 mod state;
 mod syncs;
 mod upload;
+mod usage_events;
 mod usage_input;
 
 use std::sync::{Arc, LazyLock};
@@ -113,6 +117,8 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(files::get_file, files::delete_file))
         .routes(routes!(charges::list_charges))
         .routes(routes!(costs::get_costs))
+        .routes(routes!(usage_events::list_usage_events))
+        .routes(routes!(usage_events::get_usage_event))
         .routes(routes!(own_prices::list_services))
         .routes(routes!(
             own_prices::get_service,

@@ -17,6 +17,7 @@ mod own_prices;
 mod price_catalogue;
 mod price_list;
 mod providers;
+mod reported;
 mod reports;
 mod syncs;
 mod test_app;
