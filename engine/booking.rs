@@ -112,7 +112,11 @@ impl State {
             Some(open) => {
                 Place::Late(Closed { number: Some(*admitted), start: open.start, end: open.end })
             }
-            None => Place::Late(Closed::around(Some(*admitted), spend.at)),
+            // The state has let go of it: its number says which it is, the bounds are a guess.
+            None => Place::Late(match self.place(number, policy, spend.at, pending) {
+                Place::Late(closed) => Closed { number: Some(*admitted), ..closed },
+                Place::In(..) | Place::Nowhere => Closed::around(Some(*admitted), spend.at),
+            }),
         }
     }
 

@@ -44,13 +44,12 @@ impl Projector {
     /// Projects from where the tables are, until something goes wrong or somebody else is quicker.
     async fn project_on(&self) -> Result<(), ShardError> {
         let live = &*self.live;
-        let from = live.parts.store.checkpoint(live.shard).await?;
+        let mut from = live.parts.store.checkpoint(live.shard).await?;
         let mut shadow = load_until(&live.parts, live.shard, from.seq).await?;
         if shadow.state.seq() != from.seq {
             return Err(stopped(from.seq, "the tables are ahead of the journal"));
         }
         let mut upkeep = Upkeep::new(Arc::clone(&self.live));
-        let mut from = Checkpoint { incarnation: shadow.incarnation, seq: from.seq };
         live.projected.send_replace(from.seq);
         let mut kept = live.kept.subscribe();
         loop {
@@ -75,7 +74,8 @@ impl Projector {
         from: Checkpoint,
     ) -> Result<Option<Checkpoint>, ShardError> {
         let live = &*self.live;
-        let read = live.parts.store.entries(live.shard, from.incarnation, from.seq, READ_BYTES);
+        let incarnation = shadow.incarnation;
+        let read = live.parts.store.entries(live.shard, incarnation, from.seq, READ_BYTES);
         let stored = read.await?;
         let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(stored.len());
         let (mut after, mut batch) = (from.seq, shadow.last_batch);
@@ -89,7 +89,7 @@ impl Projector {
         let chunk = facts::project(live.shard, &mut shadow.state, &entries);
         let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
         shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
-        let to = Checkpoint { incarnation: from.incarnation, seq: chunk.to_seq };
+        let to = Checkpoint { incarnation, seq: chunk.to_seq };
         // The state has followed: this very chunk is written, however often it takes.
         loop {
             match live.parts.store.project(live.shard, from, to, &chunk.facts).await {

