@@ -14,6 +14,7 @@ mod row_columns;
 mod run_record;
 mod sealed;
 pub mod sum_block;
+mod sum_merge;
 
 pub use base::{Base, base};
 pub use crossing::Crossing;
@@ -26,3 +27,4 @@ pub use run_record::{
 };
 pub use sealed::FactsError;
 pub use sum_block::{Sum, SumKey, SumKind, Sums, merge_sums};
+pub use sum_merge::{SUM_BLOCKS_MAX, SUM_BLOCKS_MIN, SUM_ROWS_MAX, SumBlockSize, sums_to_merge};
