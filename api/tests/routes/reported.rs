@@ -348,3 +348,24 @@ async fn each_environment_has_its_own_events() {
     let track = app.key(Environment::Live, &[domain::Scope::Track]).await;
     app.get("/v1/usage-events").key(&track).send().await.problem(403, "forbidden");
 }
+
+#[tokio::test]
+async fn a_key_that_is_bound_to_a_path_sees_what_is_below_and_nothing_else() {
+    let app = TestApp::start().await;
+    let mut journal = Journal::new(&app, Environment::Live);
+    journal.report(&[CALL, Reported { id: "b", path: "beta", ..CALL }]).await;
+    let body = json!({
+        "name": "acme", "environment": "live", "scopes": ["read"], "path_prefix": "acme",
+    });
+    let made = app.post("/v1/api-keys").json(&body).send().await.ok(201);
+    let key = made["key"].as_str().unwrap();
+    for path in ["/v1/usage-events", "/v1/costs?source=reported"] {
+        app.get(path).key(key).send().await.problem(403, "forbidden");
+    }
+    let own = app.get("/v1/usage-events?path=acme").key(key).send().await.ok(200);
+    assert_eq!(ids(&own), ["a"]);
+    app.get("/v1/costs?source=reported&path=acme/search").key(key).send().await.ok(200);
+    let beta = get(&app, "/v1/usage-events?path=beta").await["data"][0]["id"].clone();
+    let path = format!("/v1/usage-events/{}", beta.as_str().unwrap());
+    app.get(&path).key(key).send().await.problem(404, "not_found");
+}
