@@ -33,8 +33,8 @@ pub(crate) struct CostsQuery {
     #[param(inline, value_type = schemas::Granularity, required = false)]
     granularity: Option<String>,
     /// With commas. Of billed costs any of `provider`, `service`, `model`, `unit`, `connection`,
-    /// `sub_account`, `api_key`; of reported ones `provider`, `service`, `model`, `path`, `api_key`,
-    /// `end_user`, `call_site`, `tag:NAME`.
+    /// `sub_account`, `api_key`; of reported ones `provider`, `service`, `model`, `path`,
+    /// `api_key`, `end_user`, `call_site`, `tag:NAME`.
     #[param(inline, value_type = schemas::GroupBy, required = false)]
     group_by: Option<String>,
     /// `billed` (the default), or `reported`: what applications reported, in both environments.

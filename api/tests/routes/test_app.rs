@@ -226,6 +226,7 @@ impl TestApp {
                 counter.fetch_add(1, Ordering::SeqCst);
                 assert!(!panics.swap(false, Ordering::SeqCst), "the process is killed here");
             }),
+            settings_changed: Arc::new(|| ()),
             metrics: Arc::new(|| "outlay_up 1\n".to_owned()),
             limits,
             local_token: Some(LocalToken { sha256: token, organization: self.organization }),
