@@ -1,8 +1,8 @@
 //! From the journal to the tables, without I/O: the same entries always become the same bytes.
 //!
 //! Begin with [`project`]: it follows entries with a copy of the state and gathers what they
-//! become: events ([`event_block`]), their sums ([`sum_block`]), ids, windows, crossings, audit events.
-//! [`Base`] reads sums back for a policy that was made in the middle of its window.
+//! become: events ([`event_block`]), their sums ([`sum_block`]), ids, windows, crossings, what is
+//! audited. [`Base`] reads sums back for a policy that was made in the middle of its window.
 
 mod base;
 mod crossing;
