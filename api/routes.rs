@@ -47,6 +47,8 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(files::get_file, files::delete_file))
         .routes(routes!(charges::list_charges))
         .routes(routes!(costs::get_costs))
+        .routes(routes!(usage_events::list_usage_events))
+        .routes(routes!(usage_events::get_usage_event))
         .routes(routes!(own_prices::list_services))
         .routes(routes!(
             own_prices::get_service,
