@@ -91,29 +91,37 @@ impl Projector {
         shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
         let to = Checkpoint { incarnation: from.incarnation, seq: chunk.to_seq };
         // The state has followed: this very chunk is written, however often it takes.
-        loop {
+        let is_ours = loop {
             match live.parts.store.project(live.shard, from, to, &chunk.facts).await {
-                Ok(Projected::Done) => break,
-                Ok(Projected::Elsewhere(at)) if at == to => break,
+                Ok(Projected::Done) => break true,
+                // An earlier try of ours, or others' chunks that may be cut otherwise.
+                Ok(Projected::Elsewhere(at)) if at == to => break false,
                 Ok(Projected::Elsewhere(_)) => return Ok(None),
                 Err(error) => {
                     tracing::warn!(shard = ?live.shard, error = %error, "a chunk was not written");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
+        };
+        match is_ours {
+            true => self.add_ids(&chunk, from.seq).await?,
+            false => drop(live.reload_ids().await?),
         }
-        self.add_ids(&chunk, to.seq).await?;
         live.projected.send_replace(to.seq);
         Ok(Some(to))
     }
 
-    /// Lets look-ups see the chunk's ids.
-    async fn add_ids(&self, chunk: &facts::Chunk, to_seq: u64) -> Result<(), ShardError> {
+    /// Lets look-ups see the ids of a chunk after `from_seq`. An index that is not as of there has
+    /// missed a chunk, and would go on without its ids.
+    async fn add_ids(&self, chunk: &facts::Chunk, from_seq: u64) -> Result<(), ShardError> {
         let live = &*self.live;
         let mut ids = (*live.core().ids).clone();
+        if ids.as_of() != from_seq {
+            return live.reload_ids().await.map(drop);
+        }
         let added: Result<Vec<_>, _> = chunk.facts.ids.iter().map(facts::load_run).collect();
         let added = added.map_err(|error| ShardError::Internal(error.to_string()))?;
-        match ids.replace(&[], added, to_seq, live.parts.now()) {
+        match ids.replace(&[], added, chunk.to_seq, live.parts.now()) {
             Ok(()) => live.set_ids(&Arc::new(ids)),
             // Somebody else changed the runs meanwhile.
             Err(_) => drop(live.reload_ids().await?),
