@@ -73,6 +73,8 @@ struct Auditor<'a> {
     claims: Vec<Claim<'a>>,
     journaled: Journaled,
     ledger: Ledger,
+    /// When entries became durable.
+    landed_at: BTreeMap<u64, i64>,
     wrong: Vec<String>,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Auditor<'a> {
             claims: claims(asked, shard),
             journaled: Journaled::default(),
             ledger: Ledger::default(),
+            landed_at: BTreeMap::new(),
             wrong: vec![],
         }
     }
@@ -121,7 +124,8 @@ impl<'a> Auditor<'a> {
     /// All entries, each of which must follow the one before.
     fn entries(&mut self, stored: &StoredShard) -> Vec<(u64, Entry)> {
         let (mut entries, mut batch) = (vec![], 0);
-        for ((_, seq), (_, stored)) in &stored.history {
+        for ((_, seq), (landed_at, stored)) in &stored.history {
+            self.landed_at.insert(*seq, *landed_at);
             let expected = u64::try_from(entries.len()).expect("few entries") + 1;
             if (*seq, stored.previous) != (expected, batch) {
                 self.wrong.push(format!("SIM-2 entry {seq} does not follow"));
@@ -192,6 +196,7 @@ impl<'a> Auditor<'a> {
     fn enter(&mut self, state: &State, seq: u64, decision: &Decision) {
         let Some(mark) = marked(&decision.actor) else { return };
         let decided = Decided {
+            landed_at: self.landed_at.get(&seq).copied().unwrap_or_default(),
             seq,
             answer: answer(state, decision),
             names_policies: matches!(decision.outcome, Outcome::Held(_)),

@@ -170,8 +170,15 @@ impl StoredShard {
     /// See [`store::Snapshots::put_manifest`].
     pub fn put_manifest(&mut self, manifest: Manifest) {
         let place = (manifest.incarnation, manifest.seq);
+        let newest = self.newest_snapshot(manifest.incarnation).map_or(0, |newest| newest.seq);
         let snapshot = self.snapshots.entry(place).or_default();
         if snapshot.manifest.is_some() {
+            return;
+        }
+        let chunk_count = u32::try_from(snapshot.chunks.len()).expect("few chunks");
+        if chunk_count != manifest.chunk_count && newest > manifest.seq {
+            // A newer one has let go of it already; nobody will read it.
+            snapshot.manifest = Some(manifest);
             return;
         }
         let bytes: Vec<u8> = snapshot.chunks.values().flatten().copied().collect();
