@@ -8,6 +8,7 @@ pub mod faulty_store;
 pub mod ledger;
 pub mod node;
 pub mod record;
+pub mod stage;
 pub mod stored;
 pub mod stored_facts;
 pub mod tables;
