@@ -57,6 +57,16 @@ impl Caller {
         }
     }
 
+    /// Refuses keys of the test environment what lives in the live one only.
+    pub(crate) fn must_be_live(&self) -> Result<(), ApiError> {
+        match self.environment {
+            Environment::Live => Ok(()),
+            Environment::Test => Err(forbidden(
+                "this lives in the live environment: use an `outlay_live_…` key".to_owned(),
+            )),
+        }
+    }
+
     /// Whether the key may be used for a path: one that is bound to a path, for that one and those
     /// below it. What concerns all paths is asked for as the root.
     pub(crate) fn may_use(&self, path: &Path) -> Result<(), ApiError> {
@@ -153,9 +163,8 @@ impl<R: Right> FromRequestParts<Shared> for Authorized<R> {
             let scope = R::SCOPE.as_str();
             return Err(forbidden(format!("the key lacks the scope `{scope}`")));
         }
-        if R::IS_LIVE_ONLY && caller.environment != Environment::Live {
-            let detail = "this lives in the live environment: use an `outlay_live_…` key";
-            return Err(forbidden(detail.to_owned()));
+        if R::IS_LIVE_ONLY {
+            caller.must_be_live()?;
         }
         Ok(Authorized { caller, right: PhantomData })
     }

@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     Shared, api_keys, audit_log, charges, check, cloud_events, connections, costs, envelope,
     estimate, files, health, openapi, organization, otlp, own_prices, paths, policies, price_list,
-    providers, reservations, syncs, track, upload,
+    providers, reservations, syncs, track, upload, usage_events,
 };
 
 /// All routes, without their limits.
@@ -47,6 +47,8 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(files::get_file, files::delete_file))
         .routes(routes!(charges::list_charges))
         .routes(routes!(costs::get_costs))
+        .routes(routes!(usage_events::list_usage_events))
+        .routes(routes!(usage_events::get_usage_event))
         .routes(routes!(own_prices::list_services))
         .routes(routes!(
             own_prices::get_service,

@@ -34,7 +34,9 @@ schemas! {
     /// A provider's own finest cut.
     Finest = words(&["minute", "hour", "day"]);
     /// Which costs.
-    Source = words(&["billed"]);
+    Source = words(&["billed", "reported"]);
+    /// By which door an event came.
+    EventSource = words(&["track", "commit", "otlp", "cloudevents", "reversal", "reprice"]);
     /// What becomes of a deleted connection's charges.
     ChargesFate = words(&["keep", "delete"]);
     /// What a bad row does to its file.
@@ -98,10 +100,15 @@ schemas! {
     /// The place where a page begins.
     Cursor = text().pattern(Some("^[A-Za-z0-9_-]+$"));
     /// Dimensions with commas; none is fine.
-    GroupBy = text().pattern(Some(
-        "^(|(provider|service|model|unit|connection|sub_account|api_key)\
-         (,(provider|service|model|unit|connection|sub_account|api_key))*)$",
-    ));
+    GroupBy = text().pattern(Some(concat!(
+        "^(|(provider|service|model|unit|connection|sub_account|api_key|path|end_user|call_site",
+        "|tag:[^,]+)(,(provider|service|model|unit|connection|sub_account|api_key|path|end_user",
+        "|call_site|tag:[^,]+))*)$",
+    )));
+    /// An API key's id.
+    ApiKeyId = text().pattern(Some("^key_[0-7][0-9a-hjkmnp-tv-z]{25}$"));
+    /// An end user's number.
+    EndUserNumber = text().pattern(Some("^[0-9]{1,19}$"));
     /// How many items a page may have.
     Limit = ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::Integer))

@@ -18,6 +18,7 @@ use crate::facts;
 use crate::ids::{merge_policy, merge_runs};
 use crate::live::{Live, entries_of};
 use crate::load::{Loaded, READ_BYTES};
+use crate::merge_sums::SumBlocks;
 use crate::node::wait_for;
 
 /// Upkeep of one shard.
@@ -25,19 +26,27 @@ pub(crate) struct Upkeep {
     live: Arc<Live>,
     /// Policies whose past is being entered.
     entered: BTreeSet<u128>,
+    sums: SumBlocks,
     snapshot_seq: Option<u64>,
     truncated_at: Option<Instant>,
 }
 
 impl Upkeep {
     pub(crate) fn new(live: Arc<Live>) -> Upkeep {
-        Upkeep { live, entered: BTreeSet::new(), snapshot_seq: None, truncated_at: None }
+        Upkeep {
+            live,
+            entered: BTreeSet::new(),
+            sums: SumBlocks::default(),
+            snapshot_seq: None,
+            truncated_at: None,
+        }
     }
 
     /// Does what is to be done now.
     pub(crate) async fn tend(&mut self, shadow: &Loaded) -> Result<(), ShardError> {
         self.enter_bases(shadow).await?;
         self.merge_ids().await?;
+        self.sums.merge(&self.live, shadow).await?;
         self.write_snapshot(shadow).await?;
         self.truncate().await
     }

@@ -172,7 +172,12 @@ async fn open_store(url: &StoreUrl) -> Result<Opened> {
     Ok(match url {
         StoreUrl::Sqlite(path) => {
             let sqlite = Arc::new(SqliteStore::open(path).await?);
-            Opened { store: sqlite.clone(), shards: sqlite.clone(), sqlite: Some(sqlite), mongo: None }
+            Opened {
+                store: sqlite.clone(),
+                shards: sqlite.clone(),
+                sqlite: Some(sqlite),
+                mongo: None,
+            }
         }
         StoreUrl::Mongo(url) => {
             let mongo = Arc::new(MongoStore::open(url).await?);

@@ -103,12 +103,8 @@ impl Config {
             private,
             defaults.allow_private_urls,
         )?;
-        let advertise = layers.pick(
-            "advertise",
-            &flags.advertise,
-            file.advertise,
-            defaults.advertise,
-        )?;
+        let advertise =
+            layers.pick("advertise", &flags.advertise, file.advertise, defaults.advertise)?;
         let upload_bytes_max = layers.pick(
             "upload_bytes_max",
             &flags.upload_bytes_max,

@@ -23,6 +23,7 @@ mod price_catalogue;
 mod price_list;
 mod providers;
 mod real_shards;
+mod reported;
 mod reports;
 mod reservations;
 mod syncs;

@@ -126,7 +126,7 @@ fn policy(run: &Run, dice: &mut Dice<'_>) -> PolicyRecord {
 
 pub(crate) fn command(run: &mut Run, dice: &mut Dice<'_>) -> Command {
     let time = run.time();
-    match dice.next(34) {
+    match dice.next(36) {
         0..8 => {
             let mut event = event(time, dice);
             if dice.next(4) == 0 {
@@ -235,12 +235,12 @@ fn base(run: &Run, dice: &mut Dice<'_>) -> Command {
 }
 
 fn configure(run: &Run, dice: &mut Dice<'_>) -> Command {
-    let mut settings = Settings { revision: dice.next(9).into(), ..Settings::default() };
+    let revision = run.model.settings.revision + u64::from(dice.next(4));
+    let mut settings = Settings { revision, ..Settings::default() };
     let zones = ["Europe/Berlin", "America/New_York", "Pacific/Apia", "UTC"];
     settings.calendar.zone = dice.of(&zones).to_owned();
     settings.calendar.week_start = 1 + u8::try_from(dice.next(7)).unwrap();
     settings.calendar.reset_hour = u8::try_from(dice.next(24)).unwrap();
-    settings.auto_create_paths = dice.next(3) != 0;
-    settings.revision += run.model.settings.revision / 2;
+    settings.auto_create_paths = dice.next(5) != 0;
     Command::Configure(settings)
 }
