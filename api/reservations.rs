@@ -114,7 +114,10 @@ pub(crate) async fn commit_reservation(
             };
             return Err(refused(&Refusal::Ended(how)));
         }
-        Answered::Refused(refusal) => return Err(refused(&refusal)),
+        Answered::Refused(refusal) => {
+            let response = at_position(position, refused(&refusal));
+            return Ok(marked(response, answer.is_repeat && once.is_keyed()));
+        }
         _ => return Err(ApiError::internal(OtherAnswer)),
     };
     Ok(marked(at_position(position, Json(view)), answer.is_repeat && once.is_keyed()))
@@ -145,7 +148,10 @@ pub(crate) async fn release_reservation(
             let response = at_position(position, Json(view));
             Ok(marked(response, answer.is_repeat && once.is_keyed()))
         }
-        Answered::Refused(refusal) => Err(refused(&refusal)),
+        Answered::Refused(refusal) => {
+            let response = at_position(position, refused(&refusal));
+            Ok(marked(response, answer.is_repeat && once.is_keyed()))
+        }
         _ => Err(ApiError::internal(OtherAnswer)),
     }
 }
@@ -176,7 +182,9 @@ pub(crate) async fn extend_reservation(
             Err(ApiError::new(Code::IdempotencyKeyReused, detail))
         }
         Answered::Duplicate => Err(not_kept()),
-        Answered::Refused(refusal) => Err(refused(&refusal)),
+        Answered::Refused(refusal) => {
+            Ok(marked(at_position(position, refused(&refusal)), answer.is_repeat))
+        }
         _ => Err(ApiError::internal(OtherAnswer)),
     }
 }
