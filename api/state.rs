@@ -120,6 +120,8 @@ pub struct AppState {
     pub operator_prices: Arc<OwnPrices>,
     /// Nudges whoever runs jobs, after something became due.
     pub wake: Arc<dyn Fn() + Send + Sync>,
+    /// Told when an organization's settings were written.
+    pub settings_changed: Arc<dyn Fn() + Send + Sync>,
     /// Writes the metrics in Prometheus's text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// How much a request may take.
@@ -158,6 +160,7 @@ impl AppState {
     /// Where everybody who follows an organization's settings is told that they were written. A
     /// repeat tells the same settings again: whoever listens compares revisions.
     pub(crate) fn settings_changed(&self, _organization: &Organization) {
+        (self.settings_changed)();
         (self.wake)();
     }
 }

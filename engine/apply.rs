@@ -1,16 +1,14 @@
 //! Following decisions. Small, total, without judgement: the same decisions give the same state on
 //! every node and every release that reads them.
 
+use crate::booking::TOLD_BITS;
 use crate::calendar::first_counted_bucket;
-use crate::command::{Ended, EndedHow, Measures, Micros, PathNo, PolicyNo, WindowNo};
+use crate::command::{Ended, EndedHow, Measures, Micros, PathNo, PolicyNo, PutPath, WindowNo};
 use crate::decision::{
     Adjusted, AdjustmentBooking, Booked, Crossed, Decision, Held, HeldAmount, Opened, Outcome,
 };
-use crate::policy::{OpenWindow, Policy, PolicyChange, PolicyRecord, Unit};
+use crate::policy::{Alert, OpenWindow, Policy, PolicyChange, PolicyRecord, Unit};
 use crate::state::{PathNode, Reservation, Standing, State, number};
-
-/// The place of a bit among a window's told thresholds; alerts beyond have none.
-const TOLD_BITS: u8 = 32;
 
 impl State {
     /// Follows one decision. Between `begin` and `keep` it can be put back.
@@ -33,18 +31,13 @@ impl State {
             Outcome::Adjusted(adjusted) => self.apply_adjusted(adjusted),
             Outcome::PathPut { new_paths, path, put } => {
                 self.make_paths(new_paths);
-                let node = self.path_mut(*path);
-                if let Some(service) = &put.service {
-                    node.service = Some(service.clone());
-                }
-                if let Some(notes) = &put.notes {
-                    node.notes.clone_from(notes);
-                }
-                if let Some(tags) = &put.tags {
-                    node.tags.clone_from(tags);
+                self.apply_put(*path, put);
+            }
+            Outcome::PathArchived { path, archived } => {
+                if let Some(node) = self.path_mut(*path) {
+                    node.archived = *archived;
                 }
             }
-            Outcome::PathArchived { path, archived } => self.path_mut(*path).archived = *archived,
             Outcome::PolicyMade { new_paths, path, policy, opening, window, attached } => {
                 self.make_paths(new_paths);
                 self.apply_made(*path, policy, *opening, window.as_ref(), attached);
@@ -67,7 +60,7 @@ impl State {
         self.make_paths(&booked.new_paths);
         self.open(&booked.opened);
         if let Some(reservation) = booked.settled {
-            self.end(reservation, EndedHow::Committed);
+            self.apply_settled(reservation, booked);
         }
         self.count(&booked.counted, &booked.measures);
         self.tell(&booked.crossed);
@@ -110,26 +103,37 @@ impl State {
         }
     }
 
+    fn apply_put(&mut self, path: PathNo, put: &PutPath) {
+        let Some(node) = self.path_mut(path) else { return };
+        if let Some(service) = &put.service {
+            node.service = Some(service.clone());
+        }
+        if let Some(notes) = &put.notes {
+            node.notes.clone_from(notes);
+        }
+        if let Some(tags) = &put.tags {
+            node.tags.clone_from(tags);
+        }
+    }
+
     fn apply_made(
         &mut self,
         path: PathNo,
         record: &PolicyRecord,
         opening: bool,
         window: Option<&Opened>,
-        attached: &[(u128, i128)],
+        attached: &[(u128, HeldAmount)],
     ) {
         let made = Policy { opening, made_seq: self.batch_seq(), ..Policy::blank(record, path) };
         let policy = self.push_policy(made);
-        self.path_mut(path).policies.push(policy);
+        if let Some(node) = self.path_mut(path) {
+            node.policies.push(policy);
+        }
         self.open(window.map(std::slice::from_ref).unwrap_or_default());
-        for (reservation, held) in attached {
-            let Some(found) = self.reservations.get(reservation) else { continue };
-            let mut found = found.clone();
-            let window = self.policy(policy).and_then(|made| made.windows.first());
-            let Some(window) = window.map(|window| window.number) else { continue };
-            let amount = HeldAmount { policy, window, amount: *held };
-            self.hold(&amount);
-            found.amounts.push(amount);
+        for (reservation, amount) in attached {
+            let Some(mut found) = self.reservations.get(reservation).cloned() else { continue };
+            self.hold(amount);
+            found.amounts.push(*amount);
             self.put_reservation(*reservation, Some(found));
         }
     }
@@ -151,10 +155,9 @@ impl State {
         record.allow_on_unavailable =
             change.allow_on_unavailable.unwrap_or(record.allow_on_unavailable);
         if let Some(alerts) = &change.alerts {
-            record.alerts.clone_from(alerts);
-            // Their places have other meanings now.
+            let before = std::mem::replace(&mut record.alerts, alerts.clone());
             for window in &mut policy.windows {
-                window.told = 0;
+                window.told = told_again(window.told, &before, alerts);
             }
         }
     }
@@ -162,7 +165,9 @@ impl State {
     fn apply_removed(&mut self, number: PolicyNo) {
         let Some(removed) = self.policy_slot(number).and_then(Option::take) else { return };
         self.policy_numbers.remove(&removed.record.id);
-        self.path_mut(removed.path).policies.retain(|policy| *policy != number);
+        if let Some(node) = self.path_mut(removed.path) {
+            node.policies.retain(|policy| *policy != number);
+        }
     }
 
     fn make_paths(&mut self, names: &[String]) {
@@ -202,25 +207,46 @@ impl State {
     }
 
     fn tell(&mut self, crossed: &[Crossed]) {
+        let time = self.time;
         for told in crossed.iter().filter(|told| told.alert < TOLD_BITS) {
             let Some(policy) = self.policy_mut(told.policy) else { continue };
+            let is_first = policy.begin_telling(time);
             if let Some(window) = policy.holding(told.window) {
+                if is_first {
+                    window.told = 0;
+                }
                 window.told |= 1 << told.alert;
             }
         }
     }
 
+    /// Ends the reservation of a commit.
+    fn apply_settled(&mut self, id: u128, booked: &Booked) {
+        let (how, at, seq) = (EndedHow::Committed, self.time, self.batch_seq());
+        if self.reservations.contains_key(&id) {
+            return self.end(id, how);
+        }
+        // It expired before, and now a late commit came. Where that was forgotten already, what is
+        // booked tells enough to know a second one.
+        let ended = match self.ended.get(&id) {
+            Some(before) => Ended { how, at, seq, ..before.clone() },
+            None => Ended {
+                how,
+                at,
+                seq,
+                path: booked.path,
+                service: booked.service.clone(),
+                model: booked.model.clone(),
+                estimate: Measures::default(),
+                windows: booked.counted.clone(),
+            },
+        };
+        self.put_ended(id, ended);
+    }
+
     /// Ends a reservation: what it holds is free again.
     fn end(&mut self, id: u128, how: EndedHow) {
-        let at = self.time;
-        let Some(found) = self.reservations.get(&id).cloned() else {
-            // It expired before, and now a late commit came.
-            if let Some(before) = self.ended.get(&id).cloned() {
-                self.put_ended(id, Ended { how, at, ..before });
-            }
-            return;
-        };
-        self.put_reservation(id, None);
+        let Some(found) = self.take_reservation(id) else { return };
         let mut windows = Vec::with_capacity(found.amounts.len());
         for amount in &found.amounts {
             windows.push((amount.policy, amount.window));
@@ -229,9 +255,24 @@ impl State {
             window.held = window.held.saturating_sub(amount.amount);
             window.hold_count = window.hold_count.saturating_sub(1);
         }
-        let (path, service, model) = (found.path, found.service, found.model);
-        self.put_ended(id, Ended { how, at, path, service, model, windows });
+        let at = match how {
+            EndedHow::Expired => found.expires_at,
+            EndedHow::Committed | EndedHow::Released => self.time,
+        };
+        let Reservation { path, service, model, estimate, .. } = found;
+        let seq = self.batch_seq();
+        self.put_ended(id, Ended { how, at, path, service, model, estimate, windows, seq });
     }
+}
+
+/// Bits of told thresholds after the alerts have changed: a threshold that stays stays told.
+fn told_again(told: u32, before: &[Alert], now: &[Alert]) -> u32 {
+    let was_told = |alert: &Alert| {
+        let mut told_before = (0..TOLD_BITS).zip(before).filter(|(bit, _)| told & (1 << bit) != 0);
+        told_before.any(|(_, old)| old.at == alert.at)
+    };
+    let stays = (0..TOLD_BITS).zip(now).filter(|(_, alert)| was_told(alert));
+    stays.fold(0, |bits, (bit, _)| bits | 1 << bit)
 }
 
 impl Policy {
@@ -246,7 +287,19 @@ impl Policy {
             buckets: Default::default(),
             retired_end: Micros::MIN,
             next_window: 0,
+            told_at: None,
         }
+    }
+
+    /// Whether the thresholds that were told may be told again: of a sliding window, which never
+    /// ends, when its length has passed since the first of them.
+    fn begin_telling(&mut self, time: Micros) -> bool {
+        let Some(micros) = self.record.window.sliding() else { return false };
+        let is_first = self.told_at.is_none_or(|told| told.saturating_add(micros) <= time);
+        if is_first {
+            self.told_at = Some(time);
+        }
+        is_first
     }
 
     /// The window that holds are on: a sliding policy's buckets share one.

@@ -2,10 +2,10 @@
 
 use crate::calendar::first_counted_bucket;
 use crate::command::{Measures, Micros, PathNo, PolicyNo, WindowNo};
-use crate::decision::{Crossed, LateCount, Opened};
+use crate::decision::{AdjustmentBooking, Crossed, LateCount, Opened};
 use crate::policy::{Mode, Policy, Threshold, Window};
 use crate::state::State;
-use crate::windows::Place;
+use crate::windows::{Closed, Place};
 
 /// What is to be booked.
 pub(crate) struct Spend<'a> {
@@ -18,8 +18,18 @@ pub(crate) struct Spend<'a> {
     pub(crate) measures: Measures,
     /// The windows that admitted it, or counted what it corrects: they go before `at`.
     pub(crate) admitted: &'a [(PolicyNo, WindowNo)],
-    /// Whether a reservation holds those windows open.
-    pub(crate) is_held: bool,
+    pub(crate) kind: Kind,
+}
+
+/// Where spend comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A call.
+    Use,
+    /// A call whose reservation holds the admitting windows open.
+    HeldUse,
+    /// Something said later about calls: a correction, an adjustment. It opens no session.
+    Afterwards,
 }
 
 /// Where it is booked.
@@ -48,21 +58,26 @@ impl State {
             .filter(move |(_, policy)| policy.matches(service, model))
     }
 
-    /// Where spend is booked. `pending` are windows that open with the same decision already.
-    pub(crate) fn booking(&self, spend: &Spend<'_>, pending: &[Opened]) -> Booking {
+    /// Where spend is booked. `earlier` are bookings of the same decision, which come before.
+    pub(crate) fn booking(&self, spend: &Spend<'_>, earlier: &[AdjustmentBooking]) -> Booking {
         let mut booking = Booking::default();
+        let pending: Vec<Opened> = earlier.iter().flat_map(|one| &one.opened).copied().collect();
         for (number, policy) in self.matching(spend.path, spend.service, spend.model) {
             booking.is_strict |= policy.record.mode == Mode::Strict;
             let used = spend.measures.of(policy.record.unit);
-            match self.place_of_spend(number, policy, spend, pending) {
+            match self.place_of_spend(number, policy, spend, &pending) {
                 Place::In(window, opened) => {
                     booking.opened.extend(opened);
                     booking.counted.push((number, window));
-                    let before = self.used_in(policy, window, opened.is_some());
-                    self.crossings(number, policy, window, before, used, &mut booking.crossed);
+                    if policy.record.alerts.is_empty() {
+                        continue;
+                    }
+                    let before = self.used_before(number, policy, window, earlier);
+                    let place = (number, policy, window);
+                    self.crossings(place, before, used, earlier, &mut booking.crossed);
                 }
-                Place::Late(start, end) => {
-                    booking.late.push(LateCount { policy: number, start, end, used });
+                Place::Late(Closed { number: window, start, end }) => {
+                    booking.late.push(LateCount { policy: number, window, start, end, used });
                 }
                 Place::Nowhere => {}
             }
@@ -79,38 +94,64 @@ impl State {
     ) -> Place {
         let admitted = spend.admitted.iter().find(|(policy, _)| *policy == number);
         let Some((_, admitted)) = admitted else {
-            return self.place(number, policy, spend.at, pending);
+            let place = self.place(number, policy, spend.at, pending);
+            let opens = matches!(place, Place::In(_, Some(_))) && policy.record.window.is_session();
+            return match opens && spend.kind == Kind::Afterwards {
+                true => Place::Late(Closed::around(None, spend.at)),
+                false => place,
+            };
         };
         if let Window::Sliding(micros) = policy.record.window {
             let has_left = *admitted < first_counted_bucket(micros, self.time);
             return if has_left { Place::Nowhere } else { Place::In(*admitted, None) };
         }
         match policy.windows.iter().find(|open| open.number == *admitted) {
-            Some(open) if spend.is_held || open.end > self.time => Place::In(*admitted, None),
-            Some(open) => Place::Late(open.start, open.end),
-            None => match self.place(number, policy, spend.at, pending) {
-                Place::Late(start, end) => Place::Late(start, end),
-                Place::In(..) | Place::Nowhere => Place::Late(spend.at, spend.at),
-            },
+            Some(open) if spend.kind == Kind::HeldUse || open.end > self.time => {
+                Place::In(*admitted, None)
+            }
+            Some(open) => {
+                Place::Late(Closed { number: Some(*admitted), start: open.start, end: open.end })
+            }
+            // The state has let go of it: its number says which it is, the bounds are a guess.
+            None => Place::Late(match self.place(number, policy, spend.at, pending) {
+                Place::Late(closed) => Closed { number: Some(*admitted), ..closed },
+                Place::In(..) | Place::Nowhere => Closed::around(Some(*admitted), spend.at),
+            }),
         }
     }
 
-    fn used_in(&self, policy: &Policy, window: WindowNo, is_new: bool) -> i128 {
-        if let Some(micros) = policy.record.window.sliding() {
-            return policy.sliding_used(micros, self.time);
-        }
-        let open = policy.windows.iter().find(|open| open.number == window);
-        open.filter(|_| !is_new).map_or(0, |open| open.used)
+    /// What a window has used when all `earlier` bookings are in it.
+    fn used_before(
+        &self,
+        number: PolicyNo,
+        policy: &Policy,
+        window: WindowNo,
+        earlier: &[AdjustmentBooking],
+    ) -> i128 {
+        let sliding = policy.record.window.sliding();
+        let used = match sliding {
+            Some(micros) => policy.sliding_used(micros, self.time),
+            None => {
+                let open = policy.windows.iter().find(|open| open.number == window);
+                open.map_or(0, |open| open.used)
+            }
+        };
+        let is_here = |counted: &&(PolicyNo, WindowNo)| {
+            counted.0 == number && (sliding.is_some() || counted.1 == window)
+        };
+        let added = earlier.iter().flat_map(|one| {
+            one.counted.iter().filter(is_here).map(|_| one.measures.of(policy.record.unit))
+        });
+        added.fold(used, i128::saturating_add)
     }
 
     /// Thresholds that are reached now and were not told of yet, the highest first.
     pub(crate) fn crossings(
         &self,
-        number: PolicyNo,
-        policy: &Policy,
-        window: WindowNo,
+        (number, policy, window): (PolicyNo, &Policy, WindowNo),
         before: i128,
         added: i128,
+        earlier: &[AdjustmentBooking],
         crossed: &mut Vec<Crossed>,
     ) {
         if policy.record.alerts.is_empty() || added <= 0 {
@@ -118,26 +159,27 @@ impl State {
         }
         let used = before.saturating_add(added);
         let limit = policy.record.limit;
-        let is_sliding = matches!(policy.record.window, Window::Sliding(_));
-        let open = policy.windows.iter().find(|open| open.number == window);
-        let told = if is_sliding { 0 } else { open.map_or(0, |open| open.told) };
-        let first = crossed.len();
-        for (alert, threshold) in (0_u8..32).zip(&policy.record.alerts) {
+        let told = policy.told(window, self.time);
+        let is_sliding = policy.record.window.sliding().is_some();
+        let mut reached = vec![];
+        for (alert, threshold) in (0..TOLD_BITS).zip(&policy.record.alerts) {
             let level = threshold.at.level(limit);
-            let is_told = told & (1_u32 << alert) != 0 || is_sliding && before >= level;
+            let is_same = |one: &Crossed| {
+                (one.policy, one.alert) == (number, alert) && (is_sliding || one.window == window)
+            };
+            let is_told = told & (1 << alert) != 0
+                || earlier.iter().flat_map(|one| &one.crossed).any(is_same);
             if used >= level && !is_told {
-                crossed.push(Crossed { policy: number, window, alert, used, limit });
+                reached.push((level, Crossed { policy: number, window, alert, used, limit }));
             }
         }
-        let level = |crossed: &Crossed| {
-            let alert = policy.record.alerts.get(usize::from(crossed.alert));
-            alert.map_or(0, |alert| alert.at.level(limit))
-        };
-        if let Some(new) = crossed.get_mut(first..) {
-            new.sort_by_key(|crossed| std::cmp::Reverse(level(crossed)));
-        }
+        reached.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+        crossed.extend(reached.into_iter().map(|(_, one)| one));
     }
 }
+
+/// How many of a policy's alerts are told of; those beyond never are.
+pub(crate) const TOLD_BITS: u8 = 32;
 
 impl Policy {
     /// Whether it counts what this service sold of this model. Empty names are not said.
@@ -145,6 +187,17 @@ impl Policy {
     pub fn matches(&self, service: &str, model: &str) -> bool {
         let fits = |scope: &str, name: &str| scope.is_empty() || scope == name;
         fits(&self.record.service, service) && fits(&self.record.model, model)
+    }
+
+    /// The thresholds that were told of a window, as bits. A sliding window that stands at a
+    /// threshold tells of it once in its length.
+    fn told(&self, window: WindowNo, time: Micros) -> u32 {
+        let Some(micros) = self.record.window.sliding() else {
+            let open = self.windows.iter().find(|open| open.number == window);
+            return open.map_or(0, |open| open.told);
+        };
+        let is_recent = self.told_at.is_some_and(|told| time < told.saturating_add(micros));
+        self.windows.first().filter(|_| is_recent).map_or(0, |open| open.told)
     }
 }
 

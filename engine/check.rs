@@ -35,8 +35,8 @@ pub enum Health {
 }
 
 impl State {
-    /// The policies that a call at `path` meets, the nearest first; of a path that there is not, its
-    /// nearest ancestor's. Empty names of service and model are not said.
+    /// The policies that a call at `path` meets, the nearest first; of a path that there is not,
+    /// its nearest ancestor's. Empty names of service and model are not said.
     pub fn policies_met<'a>(
         &'a self,
         path: &str,

@@ -34,7 +34,7 @@ pub const COUNT_MAX: i64 = 1 << 53;
 /// One command with what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// What makes a repeat a repeat. Events always have one; other calls where they came with a key.
+    /// What makes a repeat a repeat. Events always have one; other calls where they have a key.
     pub once: Option<Once>,
     /// Who asks, for the audit log and the facts; opaque to the engine.
     pub actor: Vec<u8>,
@@ -75,6 +75,8 @@ pub enum Command {
     Release {
         /// Which.
         reservation: u128,
+        /// What the tables know of its end, where the state may have forgotten it.
+        ended: Option<EndedHow>,
     },
     /// Let a reservation live longer.
     Extend {
@@ -82,6 +84,8 @@ pub enum Command {
         reservation: u128,
         /// From the batch's time on.
         ttl: Micros,
+        /// What the tables know of its end, where the state may have forgotten it.
+        ended: Option<EndedHow>,
     },
     /// Book a correction of an event that was counted.
     Correct(Correct),
@@ -153,6 +157,9 @@ pub struct Event {
     pub measures: Measures,
     /// The reservation that it was spent under: the event is its commit.
     pub reservation: Option<u128>,
+    /// What the tables know of the reservation that the event commits, here or in [`Commit`], if it
+    /// ended so long ago that the state may have forgotten it.
+    pub ended: Option<Ended>,
     /// Everything else about it, for the facts; opaque to the engine.
     pub detail: Vec<u8>,
 }
@@ -181,11 +188,9 @@ pub struct Commit {
     pub reservation: u128,
     /// What was consumed. Without a path, service or model of its own it has the reservation's.
     pub event: Event,
-    /// The call's usage is known in part only, as of a stream that was cut: at least the estimate is
-    /// booked.
+    /// The call's usage is known in part only, as of a stream that was cut: at least the estimate
+    /// is booked.
     pub incomplete: bool,
-    /// What the tables know of a reservation that ended so long ago that the state forgot it.
-    pub ended: Option<Ended>,
 }
 
 /// How and where a reservation ended.
@@ -201,8 +206,12 @@ pub struct Ended {
     pub service: String,
     /// Which model.
     pub model: String,
+    /// What it was to consume.
+    pub estimate: Measures,
     /// The windows that admitted it.
     pub windows: Vec<(PolicyNo, WindowNo)>,
+    /// The journal entry that ended it.
+    pub seq: u64,
 }
 
 /// How a reservation ended.

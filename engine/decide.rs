@@ -23,8 +23,10 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
         Command::Track(event) => state.decide_track(event),
         Command::Reserve(reserve) => state.decide_reserve(reserve),
         Command::Commit(commit) => state.decide_commit(commit),
-        Command::Release { reservation } => state.decide_release(*reservation),
-        Command::Extend { reservation, ttl } => state.decide_extend(*reservation, *ttl),
+        Command::Release { reservation, ended } => state.decide_release(*reservation, *ended),
+        Command::Extend { reservation, ttl, ended } => {
+            state.decide_extend(*reservation, *ttl, *ended)
+        }
         Command::Correct(correct) => state.decide_correct(correct),
         Command::Adjust(adjust) => state.decide_adjust(adjust),
         Command::PutPath(put) => state.decide_put_path(put),
@@ -52,7 +54,9 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
 }
 
 /// What happens by itself at the batch's time: reservations whose time is over end, in the order in
-/// which they were due, [`EXPIRED_MAX`] at a time. None where nothing is due.
+/// which they were due, [`EXPIRED_MAX`] at a time. None where nothing is due. Where more is due
+/// than one batch may end, the rest goes first in the next ones: what has not been ended holds
+/// nothing any more, but every look at it costs.
 #[must_use]
 pub fn due(state: &State) -> Option<Decision> {
     let until = (state.time, u128::MAX);
@@ -76,9 +80,25 @@ fn repeated(state: &State, once: &Once) -> Option<Verdict> {
 }
 
 impl Request {
-    /// A refused event is not kept: sent again it may be right. A refused call under a key is, so
-    /// that its repeat hears the same.
+    /// A refused event is not kept: sent again it may be right. A refused call about a reservation
+    /// under a key is, so that its repeat hears the same.
     fn is_refusal_kept(&self) -> bool {
-        self.once.is_some() && matches!(self.command, Command::Reserve(_))
+        match self.command {
+            Command::Reserve(_)
+            | Command::Commit(_)
+            | Command::Release { .. }
+            | Command::Extend { .. } => self.once.is_some(),
+            Command::Track(_)
+            | Command::Correct(_)
+            | Command::Adjust(_)
+            | Command::PutPath(_)
+            | Command::ArchivePath { .. }
+            | Command::CreatePolicy(_)
+            | Command::EnterBase { .. }
+            | Command::ChangePolicy { .. }
+            | Command::RemovePolicy { .. }
+            | Command::Configure(_)
+            | Command::Tick => false,
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Choosing about paths, policies and settings.
 
-use crate::calendar::Calendar;
-use crate::command::{AMOUNT_MAX, Event, Measures, Micros, PutPath, WindowNo};
+use crate::calendar::{Calendar, first_counted_bucket};
+use crate::command::{AMOUNT_MAX, Event, Measures, Micros, PolicyNo, PutPath, WindowNo};
 use crate::decide_spend::Chosen;
-use crate::decision::{Crossed, Outcome, Refusal};
+use crate::decision::{Crossed, HeldAmount, Opened, Outcome, Refusal};
 use crate::policy::{Policy, PolicyChange, PolicyRecord, Window};
 use crate::settings::Settings;
 use crate::state::{PATHS_MAX, State, number};
@@ -11,7 +11,7 @@ use crate::windows::Place;
 
 impl State {
     pub(crate) fn decide_put_path(&self, put: &PutPath) -> Chosen {
-        let found = self.find_path_or_nearest(&put.path);
+        let found = self.find_or_make(&put.path);
         if found.missing.is_empty() {
             let node = self.path(found.nearest);
             if node.name.as_ref() != put.path {
@@ -46,10 +46,10 @@ impl State {
                 false => Err(Refusal::Conflict),
             };
         }
-        if !(0..=AMOUNT_MAX).contains(&record.limit) {
+        if !(0..=AMOUNT_MAX).contains(&record.limit) || !record.window.is_possible() {
             return Err(Refusal::OutOfRange);
         }
-        let found = self.find_path_or_nearest(&record.path);
+        let found = self.find_or_make(&record.path);
         let node = self.path(found.nearest);
         if found.missing.is_empty() {
             if node.name.as_ref() != record.path {
@@ -62,35 +62,40 @@ impl State {
         let path = self.final_path(&found);
         let made = number(self.policies.len());
         let blank = Policy::blank(record, path);
-        let window = match self.place(made, &blank, self.time, &[]) {
-            // A session opens with its first use.
-            Place::In(_, opened) => opened.filter(|_| !matches!(record.window, Window::Session(_))),
-            Place::Late(..) | Place::Nowhere => None,
-        };
-        let has_history = found.missing.is_empty() && !starts_empty(record.window);
+        let has_path = found.missing.is_empty();
+        let (window, attached) = self.first_window(made, &blank, has_path);
         Ok(Some(Outcome::PolicyMade {
-            attached: self.attachable(&blank, &record.path, window.is_some()),
             new_paths: found.missing,
             path,
             policy: record.clone(),
-            opening: has_history,
+            opening: has_path && !starts_empty(record.window),
             window,
+            attached,
         }))
     }
 
-    /// Open reservations that a new policy would have held on.
-    fn attachable(&self, blank: &Policy, path: &str, has_window: bool) -> Vec<(u128, i128)> {
+    /// The window that a new policy begins with, and the open reservations that it would have held
+    /// on. A session opens with its first use, which such a reservation is.
+    fn first_window(
+        &self,
+        made: PolicyNo,
+        blank: &Policy,
+        has_path: bool,
+    ) -> (Option<Opened>, Vec<(u128, HeldAmount)>) {
+        let Place::In(window, opened) = self.place(made, blank, self.time, &[]) else {
+            return (None, vec![]);
+        };
         let mut attached = vec![];
-        let path = self.path_number(path).filter(|_| has_window);
-        for (id, open) in path.iter().flat_map(|_| self.reservations()) {
-            let is_below =
-                self.self_and_above(open.path).any(|node| node.name.as_ref() == blank.record.path);
-            if is_below && open.expires_at > self.time && blank.matches(&open.service, &open.model)
-            {
-                attached.push((id, open.estimate.of(blank.record.unit).max(0)));
+        for (id, open) in self.reservations().filter(|_| has_path) {
+            let is_below = self.numbers_above(open.path).any(|path| path == blank.path);
+            let is_met = open.expires_at > self.time && blank.matches(&open.service, &open.model);
+            if is_below && is_met {
+                let amount = open.estimate.of(blank.record.unit).max(0);
+                attached.push((id, HeldAmount { policy: made, window, amount }));
             }
         }
-        attached
+        let is_open = !blank.record.window.is_session() || !attached.is_empty();
+        (opened.filter(|_| is_open), attached)
     }
 
     pub(crate) fn decide_base(&self, policy: u128, parts: &[(WindowNo, i128)]) -> Chosen {
@@ -99,11 +104,19 @@ impl State {
             return Ok(None);
         };
         let mut crossed: Vec<Crossed> = vec![];
-        let newest = parts.iter().map(|(window, _)| *window).max();
-        if let Some(window) = newest {
-            let added = parts.iter().fold(0_i128, |sum, (_, used)| sum.saturating_add(*used));
-            let progress = self.progress(found, self.time);
-            self.crossings(number, found, window, progress.used, added, &mut crossed);
+        if let Some(micros) = found.record.window.sliding() {
+            let first = first_counted_bucket(micros, self.time);
+            let counted = parts.iter().filter(|(bucket, _)| *bucket >= first);
+            let added = counted.fold(0_i128, |sum, (_, used)| sum.saturating_add(*used));
+            let used = found.sliding_used(micros, self.time);
+            self.crossings((number, found, 0), used, added, &[], &mut crossed);
+        }
+        for (window, added) in parts.iter().filter(|_| found.record.window.sliding().is_none()) {
+            let open = found.windows.iter().find(|open| open.number == *window);
+            // One that is over tells nobody any more.
+            if let Some(open) = open.filter(|open| open.end > self.time) {
+                self.crossings((number, found, *window), open.used, *added, &[], &mut crossed);
+            }
         }
         Ok(Some(Outcome::PolicyBased { policy: number, parts: parts.to_vec(), crossed }))
     }
@@ -166,6 +179,7 @@ impl Event {
             model: String::new(),
             measures: Measures::default(),
             reservation: None,
+            ended: None,
             detail: vec![],
         }
     }

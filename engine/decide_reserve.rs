@@ -1,4 +1,10 @@
 //! Choosing about reservations: whether an estimate may be held, and how a reservation goes on.
+//!
+//! Precedence: one refusal is answered, the first of these. The estimate is no amount; the id is
+//! taken; the path is unknown, then archived, then another service's. Then the policies, those of
+//! the path itself before those of the path above, up to the environment's, and of one path in the
+//! order in which they were made; of one policy that the price is missing, then that the estimate
+//! does not say what it counts, then that there is no room.
 
 use crate::calendar::bucket_left_at;
 use crate::command::{EndedHow, Micros, Reserve};
@@ -28,7 +34,7 @@ impl State {
             return Err(Refusal::Conflict);
         }
         let found = self.find_path(&reserve.path)?;
-        self.usable(&found, &reserve.service)?;
+        self.usable(&found, &reserve.path, &reserve.service)?;
         let mut amounts = vec![];
         let mut opened: Vec<Opened> = vec![];
         let mut flags = 0;
@@ -145,28 +151,31 @@ impl State {
         None
     }
 
-    pub(crate) fn decide_release(&self, reservation: u128) -> Chosen {
-        self.open_until(reservation)?;
+    pub(crate) fn decide_release(&self, reservation: u128, known: Option<EndedHow>) -> Chosen {
+        self.open_until(reservation, known)?;
         Ok(Some(Outcome::Released { reservation }))
     }
 
-    pub(crate) fn decide_extend(&self, reservation: u128, ttl: Micros) -> Chosen {
-        let expires_at = self.open_until(reservation)?;
+    pub(crate) fn decide_extend(
+        &self,
+        reservation: u128,
+        ttl: Micros,
+        known: Option<EndedHow>,
+    ) -> Chosen {
+        let expires_at = self.open_until(reservation, known)?;
         // Never shorter: a heartbeat that was long under way does no harm.
         let until = self.time.saturating_add(ttl.clamp(0, TTL_MAX)).max(expires_at);
         Ok(Some(Outcome::Extended { reservation, expires_at: until }))
     }
 
     /// When an open reservation ends by itself; why it is not open.
-    fn open_until(&self, reservation: u128) -> Result<Micros, Refusal> {
-        match self.reservations.get(&reservation) {
-            Some(open) if open.expires_at > self.time => Ok(open.expires_at),
-            Some(_) => Err(Refusal::Ended(EndedHow::Expired)),
-            None => match self.ended.get(&reservation) {
-                Some(ended) => Err(Refusal::Ended(ended.how)),
-                None => Err(Refusal::NotFound),
-            },
+    fn open_until(&self, reservation: u128, known: Option<EndedHow>) -> Result<Micros, Refusal> {
+        if let Some(open) = self.reservations.get(&reservation) {
+            let is_open = open.expires_at > self.time;
+            return is_open.then_some(open.expires_at).ok_or(Refusal::Ended(EndedHow::Expired));
         }
+        let ended = self.ended.get(&reservation).map(|ended| ended.how).or(known);
+        Err(ended.map_or(Refusal::NotFound, Refusal::Ended))
     }
 }
 

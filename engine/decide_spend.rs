@@ -1,7 +1,7 @@
 //! Choosing about spend: reports, commits, corrections and adjustments. Money that has left is
 //! always booked; only what cannot belong where it says is refused.
 
-use crate::booking::{Booking, Spend};
+use crate::booking::{Booking, Kind, Spend};
 use crate::command::{
     AMOUNT_MAX, Adjust, COUNT_MAX, Commit, Correct, Ended, EndedHow, Event, Measures, PathNo,
     PolicyNo, WindowNo,
@@ -28,39 +28,40 @@ struct Settled {
     model: String,
     estimate: Measures,
     windows: Vec<(PolicyNo, WindowNo)>,
-    is_held: bool,
+    kind: Kind,
     flags: u32,
 }
 
 impl State {
     pub(crate) fn decide_track(&self, event: &Event) -> Chosen {
         event.measures.check()?;
-        if let Some(reservation) = event.reservation
-            && let Ok(settled) = self.settled(reservation, None)
-        {
-            let found = self.place_of_event(event)?;
-            return Ok(Some(self.settle(event, &settled, found, false)));
+        let settled =
+            event.reservation.map(|reservation| self.settled(reservation, event.ended.as_ref()));
+        if let Some(Ok(settled)) = settled {
+            return Ok(Some(self.settle(event, &settled, false)));
         }
-        let found = self.place_of_event(event)?;
-        Ok(Some(self.book(event, found, &[], None)))
+        let found = self.find_path(&event.path)?;
+        self.usable(&found, &event.path, &event.service)?;
+        let mut outcome = self.book(event, found, &[], Kind::Use, None);
+        if let Outcome::Booked(booked) = &mut outcome
+            && settled.is_some()
+        {
+            booked.flags |= flag::UNRESERVED;
+        }
+        Ok(Some(outcome))
     }
 
     pub(crate) fn decide_commit(&self, commit: &Commit) -> Chosen {
         commit.event.measures.check()?;
-        let settled = self.settled(commit.reservation, commit.ended.as_ref())?;
-        let path = match commit.event.path.as_str() {
-            "" => Found { nearest: settled.path, missing: vec![] },
-            // The call was made: whatever is wrong with its path now, it is booked.
-            path => self.find_path_or_nearest(path),
-        };
-        Ok(Some(self.settle(&commit.event, &settled, path, commit.incomplete)))
+        let settled = self.settled(commit.reservation, commit.event.ended.as_ref())?;
+        Ok(Some(self.settle(&commit.event, &settled, commit.incomplete)))
     }
 
     pub(crate) fn decide_correct(&self, correct: &Correct) -> Chosen {
         correct.event.measures.check()?;
         let found = self.find_path_or_nearest(&correct.event.path);
-        let outcome = self.book(&correct.event, found, &correct.windows, Some(correct.of));
-        Ok(Some(outcome))
+        let (windows, of) = (&correct.windows, Some(correct.of));
+        Ok(Some(self.book(&correct.event, found, windows, Kind::Afterwards, of)))
     }
 
     pub(crate) fn decide_adjust(&self, adjust: &Adjust) -> Chosen {
@@ -107,10 +108,9 @@ impl State {
             model: &model,
             measures,
             admitted: &[],
-            is_held: false,
+            kind: Kind::Afterwards,
         };
-        let pending: Vec<_> = before.iter().flat_map(|booking| booking.opened.clone()).collect();
-        let Booking { opened, counted, late, crossed, .. } = self.booking(&spend, &pending);
+        let Booking { opened, counted, late, crossed, .. } = self.booking(&spend, before);
         let path = self.final_path(&found);
         let new_paths = found.missing;
         AdjustmentBooking {
@@ -140,9 +140,9 @@ impl State {
                 path: ended.path,
                 service: ended.service.clone(),
                 model: ended.model.clone(),
-                estimate: Measures::default(),
+                estimate: ended.estimate,
                 windows: ended.windows.clone(),
-                is_held: false,
+                kind: Kind::Use,
                 flags: flag::LATE,
             }),
         }
@@ -157,23 +157,30 @@ impl State {
             model: open.model.clone(),
             estimate: open.estimate,
             windows: open.amounts.iter().map(|held| (held.policy, held.window)).collect(),
-            is_held: true,
+            // Whether what is due was ended already makes no difference.
+            kind: if is_late { Kind::Use } else { Kind::HeldUse },
             flags: if is_late { flag::LATE } else { 0 },
         }
     }
 
-    fn settle(&self, event: &Event, settled: &Settled, found: Found, incomplete: bool) -> Outcome {
+    /// The call was made: whatever is wrong with its path now, it is booked.
+    fn settle(&self, event: &Event, settled: &Settled, incomplete: bool) -> Outcome {
+        let found = match event.path.as_str() {
+            "" => Found { nearest: settled.path, missing: vec![] },
+            path => self.find_path_or_nearest(path),
+        };
         let mut measures = event.measures;
         let mut flags = settled.flags;
         if measures.unpriced {
             // What has no price costs what was held for it, until it has one.
             measures.cost = measures.cost.max(settled.estimate.cost);
+            measures.credits = measures.credits.max(settled.estimate.credits);
         }
         if incomplete {
             measures = measures.at_least(&settled.estimate);
             flags |= flag::INCOMPLETE;
         }
-        if settled.is_held && measures.cost > settled.estimate.cost {
+        if settled.kind == Kind::HeldUse && measures.cost > settled.estimate.cost {
             flags |= flag::OVER_ESTIMATE;
         }
         let named = |own: &String, held: &String| if own.is_empty() { held } else { own }.clone();
@@ -183,7 +190,7 @@ impl State {
             measures,
             ..event.clone()
         };
-        let mut outcome = self.book_in(&event, found, &settled.windows, settled.is_held, None);
+        let mut outcome = self.book(&event, found, &settled.windows, settled.kind, None);
         if let Outcome::Booked(booked) = &mut outcome {
             booked.settled = Some(settled.id);
             booked.flags = (booked.flags | flags) & !flag::UNRESERVED;
@@ -196,17 +203,7 @@ impl State {
         event: &Event,
         found: Found,
         admitted: &[(PolicyNo, WindowNo)],
-        corrects: Option<[u8; 16]>,
-    ) -> Outcome {
-        self.book_in(event, found, admitted, false, corrects)
-    }
-
-    fn book_in(
-        &self,
-        event: &Event,
-        found: Found,
-        admitted: &[(PolicyNo, WindowNo)],
-        is_held: bool,
+        kind: Kind,
         corrects: Option<[u8; 16]>,
     ) -> Outcome {
         let spend = Spend {
@@ -216,7 +213,7 @@ impl State {
             model: &event.model,
             measures: event.measures,
             admitted,
-            is_held,
+            kind,
         };
         let booking = self.booking(&spend, &[]);
         let mut flags = 0;
@@ -248,24 +245,27 @@ impl State {
         })
     }
 
-    /// Where a report belongs, or why it cannot.
-    fn place_of_event(&self, event: &Event) -> Result<Found, Refusal> {
-        let found = self.find_path(&event.path)?;
-        self.usable(&found, &event.service)?;
-        Ok(found)
-    }
-
-    /// A path, with what has to be made of it.
+    /// A path, with what has to be made of it for a report or a reservation.
     pub(crate) fn find_path(&self, path: &str) -> Result<Found, Refusal> {
-        let found = self.find_path_or_nearest(path);
+        let found = self.find_or_make(path);
         match found.missing.is_empty() || self.settings.auto_create_paths {
             true => Ok(found),
             false => Err(Refusal::UnknownPath),
         }
     }
 
+    /// A path, with what has to be made of it, for money that has left in any case: where paths are
+    /// not made by themselves, the nearest above.
+    fn find_path_or_nearest(&self, path: &str) -> Found {
+        let found = self.find_or_make(path);
+        match self.settings.auto_create_paths {
+            true => found,
+            false => Found { missing: vec![], ..found },
+        }
+    }
+
     /// A path, with what has to be made of it; where there are too many paths, the nearest above.
-    pub(crate) fn find_path_or_nearest(&self, path: &str) -> Found {
+    pub(crate) fn find_or_make(&self, path: &str) -> Found {
         let mut missing = vec![];
         let mut nearest = 0;
         for name in domain::path::self_and_above(path) {
@@ -291,13 +291,14 @@ impl State {
     }
 
     /// Refuses what is archived, and what takes another service.
-    pub(crate) fn usable(&self, found: &Found, service: &str) -> Result<(), Refusal> {
+    pub(crate) fn usable(&self, found: &Found, path: &str, service: &str) -> Result<(), Refusal> {
         if self.self_and_above(found.nearest).any(|node| node.archived) {
             return Err(Refusal::PathArchived);
         }
         let node: &PathNode = self.path(found.nearest);
         match &node.service {
-            Some(own) if found.missing.is_empty() && !service.is_empty() && own != service => {
+            // Of a path above, where this one cannot be made, only the money counts.
+            Some(own) if node.name.as_ref() == path && !service.is_empty() && own != service => {
                 Err(Refusal::ServiceMismatch(own.clone()))
             }
             _ => Ok(()),

@@ -15,6 +15,7 @@ pub struct Decision {
     /// What makes a repeat a repeat.
     pub once: Option<(Identity, BodyHash)>,
     /// Who asked, opaque to the engine.
+    #[serde(with = "crate::opaque")]
     pub actor: Vec<u8>,
     /// What happens.
     pub outcome: Outcome,
@@ -75,7 +76,7 @@ pub enum Outcome {
         /// Its first window, where it has one already.
         window: Option<Opened>,
         /// Reservations that hold on it from now on, and how much.
-        attached: Vec<(u128, i128)>,
+        attached: Vec<(u128, HeldAmount)>,
     },
     /// What its window had used before is entered.
     PolicyBased {
@@ -134,16 +135,18 @@ pub struct Booked {
     /// Marks; see the constants of [`flag`].
     pub flags: u32,
     /// Everything else, opaque to the engine.
+    #[serde(with = "crate::opaque")]
     pub detail: Vec<u8>,
 }
 
 /// Marks of what is booked.
 pub mod flag {
-    /// Reported without a reservation under a strict policy.
+    /// Reported without a reservation under a strict policy, or with one that cannot be settled.
     pub const UNRESERVED: u32 = 1;
     /// A commit after its reservation's time was over.
     pub const LATE: u32 = 2;
-    /// Booked above the path that was named: there are too many paths.
+    /// Booked above the path that was named, which is not there and is not made: there are too
+    /// many paths, or paths are not made by themselves.
     pub const PATH_LIMIT: u32 = 4;
     /// Something has no price.
     pub const UNPRICED: u32 = 8;
@@ -173,9 +176,12 @@ pub struct Opened {
 pub struct LateCount {
     /// Whose.
     pub policy: PolicyNo,
+    /// The window's number, where the state or whoever asked still knows it; it goes before all.
+    pub window: Option<WindowNo>,
     /// The window's bounds by today's rules; a record that contains the event's time goes before.
     pub start: Micros,
-    /// First instant after.
+    /// First instant after. The same as the start where the rules do not say: then it belongs to
+    /// the record that contains the event's time, or to none.
     pub end: Micros,
     /// What is added, in the policy's unit.
     pub used: i128,

@@ -13,6 +13,7 @@ pub mod decide_reserve;
 mod decide_spend;
 pub mod decision;
 pub mod entry;
+mod opaque;
 pub mod policy;
 pub mod settings;
 pub mod snapshot;

@@ -119,10 +119,13 @@ pub struct Policy {
     pub windows: Vec<OpenWindow>,
     /// What a sliding policy counted, by bucket, ascending.
     pub buckets: VecDeque<(WindowNo, i128)>,
-    /// Where the newest of the windows ended that are not here any more: no later one begins before.
+    /// Where the newest of the windows ended that are not here any more: none begins before.
     pub retired_end: Micros,
     /// The next window's number.
     pub next_window: WindowNo,
+    /// Of a sliding policy: when the first of the told thresholds was told. The window's length
+    /// later they may be told again.
+    pub told_at: Option<Micros>,
 }
 
 /// A window that can still decide.
@@ -145,6 +148,24 @@ pub struct OpenWindow {
 }
 
 impl Window {
+    /// Whether it ever contains anything: a cycle or a length of nothing does not.
+    #[must_use]
+    pub fn is_possible(self) -> bool {
+        const YEAR: u8 = 6;
+        match self {
+            Window::Calendar(unit) => unit <= YEAR,
+            Window::Anchored(months, days, _) => months > 0 || days > 0,
+            Window::Session(micros) | Window::Sliding(micros) => micros > 0,
+            Window::Total => true,
+        }
+    }
+
+    /// Whether it opens with its first use.
+    #[must_use]
+    pub fn is_session(self) -> bool {
+        matches!(self, Window::Session(_))
+    }
+
     /// The length of a sliding window.
     #[must_use]
     pub fn sliding(self) -> Option<Micros> {

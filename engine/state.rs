@@ -249,13 +249,13 @@ impl State {
 
     /// The path itself and all above it, the deepest first.
     pub fn self_and_above(&self, number: PathNo) -> impl Iterator<Item = &PathNode> {
-        let mut next = Some(number);
-        std::iter::from_fn(move || {
-            let number = next?;
-            let node = self.path(number);
-            next = (number != 0).then_some(node.parent);
-            Some(node)
-        })
+        self.numbers_above(number).map(|number| self.path(number))
+    }
+
+    /// The numbers of the path itself and all above it, the deepest first.
+    pub(crate) fn numbers_above(&self, number: PathNo) -> impl Iterator<Item = PathNo> {
+        let above = |number: &PathNo| (*number != 0).then(|| self.path(*number).parent);
+        std::iter::successors(Some(number), above)
     }
 
     /// The next instant at which something is due by itself; none where nothing waits.

@@ -18,8 +18,8 @@ pub(crate) struct Undo {
     policy_count: usize,
     policies: BTreeMap<PolicyNo, Option<Policy>>,
     reservations: BTreeMap<u128, Option<Reservation>>,
-    ended: Vec<u128>,
-    ended_before: Vec<(u128, Ended)>,
+    /// Reservations that ended, in order, with how they had ended before.
+    ended: Vec<(u128, Option<Ended>)>,
     remembered: Vec<Identity>,
     adjustments: BTreeMap<String, Option<Standing>>,
 }
@@ -50,7 +50,9 @@ impl State {
         let Some(undo) = self.undo.take() else { return };
         self.time = undo.time;
         if let Some(settings) = undo.settings {
-            self.calendar = Calendar::new(&settings.calendar).expect("it was in force before");
+            if let Some(calendar) = Calendar::new(&settings.calendar) {
+                self.calendar = calendar;
+            }
             self.settings = settings;
         }
         for node in self.paths.drain(undo.path_count..) {
@@ -71,9 +73,11 @@ impl State {
         for (id, before) in undo.reservations {
             self.set_reservation(id, before);
         }
-        self.ended.extend(undo.ended_before.into_iter().rev());
-        for id in undo.ended.into_iter().rev() {
-            self.ended.remove(&id);
+        for (id, before) in undo.ended.into_iter().rev() {
+            match before {
+                Some(before) => self.ended.insert(id, before),
+                None => self.ended.remove(&id),
+            };
             self.ended_order.pop_back();
         }
         for identity in undo.remembered.into_iter().rev() {
@@ -93,14 +97,14 @@ impl State {
         self.seq.saturating_add(1)
     }
 
-    pub(crate) fn path_mut(&mut self, path: PathNo) -> &mut PathNode {
-        let node = &mut self.paths[index(path)];
+    pub(crate) fn path_mut(&mut self, path: PathNo) -> Option<&mut PathNode> {
+        let node = self.paths.get_mut(index(path))?;
         if let Some(undo) = &mut self.undo
             && index(path) < undo.path_count
         {
             undo.paths.entry(path).or_insert_with(|| node.clone());
         }
-        node
+        Some(node)
     }
 
     pub(crate) fn policy_slot(&mut self, policy: PolicyNo) -> Option<&mut Option<Policy>> {
@@ -131,6 +135,15 @@ impl State {
         }
     }
 
+    /// Takes an open reservation out.
+    pub(crate) fn take_reservation(&mut self, id: u128) -> Option<Reservation> {
+        let before = self.set_reservation(id, None)?;
+        if let Some(undo) = &mut self.undo {
+            undo.reservations.entry(id).or_insert_with(|| Some(before.clone()));
+        }
+        Some(before)
+    }
+
     fn set_reservation(&mut self, id: u128, now: Option<Reservation>) -> Option<Reservation> {
         let due_at = now.as_ref().map(|now| now.expires_at);
         let before = match now {
@@ -147,16 +160,12 @@ impl State {
     }
 
     pub(crate) fn put_ended(&mut self, id: u128, ended: Ended) {
-        // One that ended twice (it expired, then a late commit came) has its last end.
-        if let Some(before) = self.ended.insert(id, ended) {
-            if let Some(undo) = &mut self.undo {
-                undo.ended_before.push((id, before));
-            }
-            return;
-        }
-        self.ended_order.push_back((self.batch_seq(), id));
+        // One that ended twice (it expired, then a late commit came) has its last end, and stands
+        // in the order twice.
+        self.ended_order.push_back((ended.seq, id));
+        let before = self.ended.insert(id, ended);
         if let Some(undo) = &mut self.undo {
-            undo.ended.push(id);
+            undo.ended.push((id, before));
         }
     }
 
@@ -178,8 +187,10 @@ impl State {
     }
 
     pub(crate) fn set_settings(&mut self, settings: Settings) {
-        let Some(calendar) = Calendar::new(&settings.calendar) else { return };
-        self.calendar = calendar;
+        // A zone that this release does not know: no snapshot of this state will be read.
+        if let Some(calendar) = Calendar::new(&settings.calendar) {
+            self.calendar = calendar;
+        }
         let before = std::mem::replace(&mut self.settings, settings);
         if let Some(undo) = &mut self.undo {
             undo.settings.get_or_insert(before);
@@ -202,7 +213,9 @@ impl State {
             && of <= seq
         {
             self.ended_order.pop_front();
-            self.ended.remove(&id);
+            if self.ended.get(&id).is_some_and(|ended| ended.seq <= seq) {
+                self.ended.remove(&id);
+            }
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Which window of a policy an instant belongs to: one that is open, one that opens, or one that
 //! has closed and decides nothing any more.
+//!
+//! Windows never overlap and leave no gap where something counts: the one that opens is what its
+//! rule says today, cut to the room between those that there are or were.
 
 use domain::policy::{CalendarUnit, WindowRule};
 
@@ -14,11 +17,28 @@ use crate::state::State;
 pub(crate) enum Place {
     /// In a window that can still decide, which may have to be opened first.
     In(WindowNo, Option<Opened>),
-    /// In a window that has closed. Where the bounds are one instant, the window of that instant is
-    /// recorded elsewhere, or was none.
-    Late(Micros, Micros),
+    /// In a window that has closed.
+    Late(Closed),
     /// In none.
     Nowhere,
+}
+
+/// A window that has closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// Its number, where it is known.
+    pub(crate) number: Option<WindowNo>,
+    /// First instant.
+    pub(crate) start: Micros,
+    /// First instant after; the same where only records can tell.
+    pub(crate) end: Micros,
+}
+
+impl Closed {
+    /// The window of `at`, whichever that was.
+    pub(crate) fn around(number: Option<WindowNo>, at: Micros) -> Closed {
+        Closed { number, start: at, end: at }
+    }
 }
 
 impl State {
@@ -30,7 +50,7 @@ impl State {
         at: Micros,
         pending: &[Opened],
     ) -> Place {
-        let pending = pending.iter().find(|opened| opened.policy == number);
+        let pending = || pending.iter().filter(|opened| opened.policy == number);
         if let Some(micros) = policy.record.window.sliding() {
             let bucket = sliding_bucket(micros, at);
             if bucket < first_counted_bucket(micros, self.time) {
@@ -38,63 +58,84 @@ impl State {
             }
             let (start, end) = (Micros::MIN, Micros::MAX);
             let opened = Opened { policy: number, window: 0, start, end };
-            let needs_window = policy.windows.is_empty() && pending.is_none();
+            let needs_window = policy.windows.is_empty() && pending().next().is_none();
             return Place::In(bucket, needs_window.then_some(opened));
         }
-        if let Some(opened) = pending.filter(|opened| opened.start <= at && at < opened.end) {
+        // To a session what is ahead of the clock happens now. The last instant is in no window.
+        let latest = if policy.record.window.is_session() { self.time } else { Micros::MAX };
+        let at = at.min(latest).min(Micros::MAX.saturating_sub(1));
+        if let Some(opened) = pending().find(|opened| opened.start <= at && at < opened.end) {
             return Place::In(opened.window, None);
         }
-        match policy.window_at(at) {
-            Some(open) if open.end <= self.time => Place::Late(open.start, open.end),
-            Some(open) => Place::In(open.number, None),
-            None => match self.fresh(policy, policy.record.window, at) {
-                Ok((start, end)) => {
-                    let window = policy.next_window;
-                    Place::In(window, Some(Opened { policy: number, window, start, end }))
-                }
-                Err((start, end)) => Place::Late(start, end),
-            },
+        if let Some(open) = policy.window_at(at) {
+            let (start, end) = (open.start, open.end);
+            return match end <= self.time {
+                true => Place::Late(Closed { number: Some(open.number), start, end }),
+                false => Place::In(open.number, None),
+            };
+        }
+        let taken = pending().map(|opened| (opened.start, opened.end));
+        match self.room(policy, at, taken) {
+            Some((start, end)) if end > self.time => {
+                let new = WindowNo::try_from(pending().count()).unwrap_or(WindowNo::MAX);
+                let window = policy.next_window.saturating_add(new);
+                Place::In(window, Some(Opened { policy: number, window, start, end }))
+            }
+            Some((start, end)) if !policy.record.window.is_session() => {
+                Place::Late(Closed { number: None, start, end })
+            }
+            Some(_) => Place::Late(Closed::around(None, at)),
+            None => Place::Late(self.closed(policy, at)),
         }
     }
 
-    /// The bounds of the window that opens for `at`; an error where it has closed already.
-    fn fresh(
+    /// The bounds of a new window around `at`; none where windows that were have left no room.
+    fn room(
         &self,
         policy: &Policy,
-        window: Window,
         at: Micros,
-    ) -> Result<(Micros, Micros), (Micros, Micros)> {
-        let before = policy.windows.iter().filter(|open| open.end <= at).map(|open| open.end);
-        let begins = before.fold(policy.retired_end, Micros::max);
-        if let Window::Session(micros) = window {
-            let start = at.min(self.time);
-            let end = start.saturating_add(micros);
-            let is_before_another = policy.windows.iter().any(|open| open.start > start);
-            return match end <= self.time || start < begins || is_before_another {
-                true => Err((at, at)),
-                false => Ok((start, end)),
-            };
+        pending: impl Iterator<Item = (Micros, Micros)>,
+    ) -> Option<(Micros, Micros)> {
+        let (mut begins, mut ends) = (policy.retired_end, Micros::MAX);
+        for (start, end) in policy.windows.iter().map(|open| (open.start, open.end)).chain(pending)
+        {
+            if end <= at {
+                begins = begins.max(end);
+            } else if start > at {
+                ends = ends.min(start);
+            }
         }
-        let rule = rule_of(window);
-        let Some((start, end)) = self.calendar.bounds(&rule, at) else { return Err((at, at)) };
-        let after = policy.windows.iter().filter(|open| open.start > at).map(|open| open.start);
-        let (start, end) = (start.max(begins), after.fold(end, Micros::min));
-        match end <= self.time || at < start {
-            true => Err((start.min(at), end)),
-            false => Ok((start, end)),
+        if at < begins {
+            return None;
+        }
+        if let Window::Session(micros) = policy.record.window {
+            let end = at.saturating_add(micros);
+            return (end <= ends).then_some((at, end));
+        }
+        let (start, end) = self.calendar.bounds(&rule_of(policy.record.window), at)?;
+        Some((start.max(begins), end.min(ends)))
+    }
+
+    /// The window of an instant before which others have closed: what today's rules say of it.
+    fn closed(&self, policy: &Policy, at: Micros) -> Closed {
+        match self.calendar.bounds(&rule_of(policy.record.window), at) {
+            Some((start, end)) if end <= self.time => Closed { number: None, start, end },
+            // The rules were others then.
+            Some(_) | None => Closed::around(None, at),
         }
     }
 
     /// What a policy counts at `at`, in the window of that instant.
     #[must_use]
     pub fn progress(&self, policy: &Policy, at: Micros) -> Progress {
-        let expired = |window: WindowNo| self.held_by_expired(policy.record.id, window, at);
         if let Some(micros) = policy.record.window.sliding() {
-            let held = policy.windows.first().map_or(0, |open| open.held);
-            let oldest = policy.buckets.iter().find(|(_, used)| *used > 0);
+            let first = first_counted_bucket(micros, at);
+            let mut counted = policy.buckets.iter().filter(|(bucket, _)| *bucket >= first);
+            let oldest = counted.find(|(_, used)| *used > 0);
+            let window = policy.windows.first();
             return Progress {
                 used: policy.sliding_used(micros, at),
-                held: held.saturating_sub(expired(0)),
+                held: window.map_or(0, |window| self.held_at(policy, window, at)),
                 start: Some(at.saturating_sub(micros)),
                 resets_at: oldest.map(|(bucket, _)| bucket_left_at(micros, *bucket)),
             };
@@ -102,7 +143,7 @@ impl State {
         let Some(open) = policy.window_at(at) else { return self.empty_progress(policy, at) };
         Progress {
             used: open.used,
-            held: open.held.saturating_sub(expired(open.number)),
+            held: self.held_at(policy, open, at),
             start: (open.start > Micros::MIN).then_some(open.start),
             resets_at: (open.end < Micros::MAX).then_some(open.end),
         }
@@ -110,31 +151,30 @@ impl State {
 
     /// Nothing was counted at `at` yet. A session has no bounds before its first use.
     fn empty_progress(&self, policy: &Policy, at: Micros) -> Progress {
-        let bounds = self.calendar.bounds(&rule_of(policy.record.window), at);
-        let start = bounds.map(|(start, _)| start.max(policy.retired_end));
+        let is_session = policy.record.window.is_session();
+        let room = self.room(policy, at, std::iter::empty()).filter(|_| !is_session);
         Progress {
             used: 0,
             held: 0,
-            start: start.filter(|start| *start > Micros::MIN),
-            resets_at: bounds.map(|(_, end)| end).filter(|end| *end < Micros::MAX),
+            start: room.map(|(start, _)| start).filter(|start| *start > Micros::MIN),
+            resets_at: room.map(|(_, end)| end).filter(|end| *end < Micros::MAX),
         }
     }
 
-    /// What reservations hold whose time is over at `at` and which have not been ended yet.
-    fn held_by_expired(&self, policy: u128, window: WindowNo, at: Micros) -> i128 {
-        let mut held = 0_i128;
-        for (_, id) in self.due.range(..=(at, u128::MAX)) {
-            let amounts = self.reservations.get(id).map(|found| found.amounts.as_slice());
-            for amount in amounts.unwrap_or_default() {
-                let Some(found) = self.policy(amount.policy) else { continue };
-                let same =
-                    matches!(found.record.window, Window::Sliding(_)) || amount.window == window;
-                if found.record.id == policy && same {
-                    held = held.saturating_add(amount.amount);
-                }
-            }
+    /// What is held in a window at `at`: without reservations whose time is over then and which
+    /// have not been ended yet.
+    fn held_at(&self, policy: &Policy, window: &OpenWindow, at: Micros) -> i128 {
+        if window.hold_count == 0 {
+            return window.held;
         }
-        held
+        let is_sliding = policy.record.window.sliding().is_some();
+        let over = self.due.range(..=(at, u128::MAX)).filter_map(|(_, id)| self.reservation(*id));
+        over.flat_map(|found| &found.amounts)
+            .filter(|amount| is_sliding || amount.window == window.number)
+            .filter(|amount| {
+                self.policy(amount.policy).is_some_and(|found| found.record.id == policy.record.id)
+            })
+            .fold(window.held, |held, amount| held.saturating_sub(amount.amount))
     }
 }
 

@@ -1,9 +1,9 @@
 //! A draft: what a round becomes, decided and followed in memory, before it is durable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use engine::command::Seen;
+use engine::command::{Commit, Ended, Seen};
 use engine::entry::{ENTRY_BYTES_MAX, ENTRY_DECISIONS_MAX};
 use engine::{Command, Decision, Entry, Refusal, Request, State, Verdict, decide, due};
 use store::journal::JournalEntry;
@@ -45,10 +45,10 @@ impl Draft {
     pub(crate) fn make(
         live: &Live,
         waiting: &[Waiting],
-        seen: &[Option<Seen>],
-        looked_up_seq: u64,
+        known: &Known,
         faults: &mut Faults,
     ) -> Option<Draft> {
+        let looked_up_seq = known.as_of;
         let mut core = live.core();
         if core.loaded.state.forgotten_seq() > looked_up_seq {
             return None;
@@ -56,7 +56,7 @@ impl Draft {
         let now = live.parts.now();
         core.loaded.state.begin(now);
         let mut drafting = Drafting::new(&mut core.loaded.state);
-        let is_whole = drafting.decide_all(waiting, seen, faults);
+        let is_whole = drafting.decide_all(waiting, known, faults);
         let Drafting { decisions, pending, is_unsure, .. } = drafting;
         if !is_whole {
             // A fault left the state half changed; it is loaded anew.
@@ -86,6 +86,29 @@ impl Draft {
     }
 }
 
+/// What the tables know of a round's requests.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// For each request with an identity, in order, what it was seen with.
+    pub(crate) seen: Vec<Option<Seen>>,
+    /// Reservations that ended so long ago that the state has forgotten them.
+    pub(crate) ended: BTreeMap<u128, Ended>,
+    /// The place in the journal as of which this is known.
+    pub(crate) as_of: u64,
+}
+
+/// The reservation that a command goes on with or ends.
+pub(crate) fn reservation_of(command: &Command) -> Option<u128> {
+    match command {
+        Command::Track(event) => event.reservation,
+        Command::Commit(commit) => Some(commit.reservation),
+        Command::Release { reservation, .. } | Command::Extend { reservation, .. } => {
+            Some(*reservation)
+        }
+        _ => None,
+    }
+}
+
 struct Drafting<'a> {
     state: &'a mut State,
     decisions: Vec<Decision>,
@@ -108,16 +131,11 @@ impl<'a> Drafting<'a> {
     }
 
     /// Decides everything that fits. False where a fault left the state half changed.
-    fn decide_all(
-        &mut self,
-        waiting: &[Waiting],
-        seen: &[Option<Seen>],
-        faults: &mut Faults,
-    ) -> bool {
+    fn decide_all(&mut self, waiting: &[Waiting], known: &Known, faults: &mut Faults) -> bool {
         if !self.let_happen_what_is_due() {
             return false;
         }
-        let mut seen = seen.iter();
+        let mut seen = known.seen.iter();
         for (group, waiting) in waiting.iter().enumerate() {
             // A group without requests asks whether the state is the newest.
             self.is_unsure |= waiting.group.requests.is_empty();
@@ -127,7 +145,7 @@ impl<'a> Drafting<'a> {
                 if self.is_full {
                     break;
                 }
-                let request = with_seen(request, &mut seen);
+                let request = with_known(request, &mut seen, known);
                 let decided = match faults.0.contains(&(group, place)) {
                     true => Ok(Some(Pending::Fault)),
                     false => self.decide_one(&request),
@@ -198,11 +216,25 @@ impl<'a> Drafting<'a> {
     }
 }
 
-/// The request with what the tables know of its identity.
-fn with_seen<'s>(request: &Request, seen: &mut impl Iterator<Item = &'s Option<Seen>>) -> Request {
+/// The request with what the tables know of its identity and its reservation.
+fn with_known<'s>(
+    request: &Request,
+    seen: &mut impl Iterator<Item = &'s Option<Seen>>,
+    known: &Known,
+) -> Request {
     let mut request = request.clone();
     if let Some(once) = &mut request.once {
         once.seen = seen.next().copied().flatten();
+    }
+    let Some(found) = reservation_of(&request.command).and_then(|id| known.ended.get(&id)) else {
+        return request;
+    };
+    match &mut request.command {
+        Command::Track(event) | Command::Commit(Commit { event, .. }) => {
+            event.ended = Some(found.clone());
+        }
+        Command::Release { ended, .. } | Command::Extend { ended, .. } => *ended = Some(found.how),
+        _ => {}
     }
     request
 }

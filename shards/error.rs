@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use store::StoreError;
 
 /// Why a shard could not answer.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ShardError {
     /// Too much is waiting already; nothing was done.
     #[error("too many requests are waiting; try again in {retry_after:?}")]

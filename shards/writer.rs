@@ -1,14 +1,16 @@
 //! The writer of a shard: takes what waits, has it decided, makes the decisions durable as one entry
 //! of the journal, and only then answers. One append is under way at a time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use store::journal::{Appended, JournalEntry};
 use tokio::time::Instant;
 
-use crate::draft::{Draft, Faults};
+use crate::draft::{Draft, Faults, Known, reservation_of};
 use crate::error::ShardError;
+use crate::facts::{find_ended, reservation_identity};
 use crate::ids::{Identity, Lookup};
 use crate::live::Live;
 use crate::load::{READ_BYTES, checked, load, replay};
@@ -82,15 +84,15 @@ impl Writer {
         let mut waiting = in_time(taken);
         let mut faults = Faults::default();
         let (draft, confirmed_at, drafting) = loop {
-            let (seen, as_of) = match self.look_up(&waiting).await {
+            let known = match self.look_up(&waiting).await {
                 Ok(found) => found,
                 Err(error) => return self.give_back(waiting, error),
             };
             let drafting = self.live.settled.write().await;
             let asked_at = Instant::now();
-            let drafted = Draft::make(&self.live, &waiting, &seen, as_of, &mut faults);
+            let drafted = Draft::make(&self.live, &waiting, &known, &mut faults);
             let Some(draft) = drafted else {
-                self.renew(as_of).await?;
+                self.renew(known.as_of).await?;
                 continue;
             };
             if draft.is_empty() {
@@ -122,20 +124,40 @@ impl Writer {
         Ok(())
     }
 
-    async fn look_up(
-        &self,
-        waiting: &[Waiting],
-    ) -> Result<(Vec<Option<engine::command::Seen>>, u64), ShardError> {
+    /// What the tables know of a round's requests.
+    async fn look_up(&self, waiting: &[Waiting]) -> Result<Known, ShardError> {
         let mut lookups = vec![];
+        let mut forgotten = BTreeSet::new();
         for waiting in waiting {
             let days = waiting.group.id_days.iter().copied().chain(std::iter::repeat(None));
             let requests = waiting.group.requests.iter().zip(days).skip(waiting.answers.len());
-            let once = requests.filter_map(|(request, day)| Some((request.once?, day)));
-            lookups.extend(
-                once.map(|(once, v7_day)| Lookup { identity: Identity(once.identity), v7_day }),
-            );
+            for (request, v7_day) in requests {
+                let identity = request.once.map(|once| Identity(once.identity));
+                lookups.extend(identity.map(|identity| Lookup { identity, v7_day }));
+                forgotten.extend(reservation_of(&request.command));
+            }
         }
-        self.live.look_up(&lookups, self.live.parts.now()).await
+        {
+            let core = self.live.core();
+            let state = &core.loaded.state;
+            forgotten.retain(|id| state.reservation(*id).is_none() && state.ended(*id).is_none());
+        }
+        let once_count = lookups.len();
+        let of = |id: &u128| Lookup { identity: reservation_identity(*id), v7_day: None };
+        lookups.extend(forgotten.iter().map(of));
+        let (mut seen, as_of) = self.live.look_up(&lookups, self.live.parts.now()).await?;
+        let places = seen.split_off(once_count);
+        let mut ended = BTreeMap::new();
+        for (id, place) in forgotten.into_iter().zip(places) {
+            let Some(place) = place else { continue };
+            let store = &self.live.parts.store;
+            let block = store.event_block_of(self.live.shard, place.seq).await?;
+            let Some(block) = block else { continue };
+            let found = find_ended(&block.bytes, id);
+            let damaged = |error| ShardError::Internal(format!("a block of events: {error}"));
+            ended.extend(found.map_err(damaged)?.map(|found| (id, found)));
+        }
+        Ok(Known { seen, ended, as_of })
     }
 
     /// Makes a draft's decisions durable. Only a definite answer ends it: an insert whose answer was

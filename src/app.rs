@@ -17,13 +17,20 @@ use domain::{Clock, OrganizationId, Secret};
 use jobs::{ImportFile, Job, Runner, RunnerHandle, SweepStore, SyncConnection, Ticks};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use net::AddressPolicy;
+use shards::{Cluster, Parts, ShardStore};
 use store::{Store, StoreUrl, mongo::MongoStore, sqlite::SqliteStore};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, oneshot},
+    task::{JoinHandle, JoinSet},
+};
 use vault::{KeySource, LocalKey, Vault};
 
 use crate::{
     clock::SystemClock,
     config::{Config, KeyOrigin},
+    follow_settings::follow_settings,
+    peers::{self, HttpPeers, PeerKey},
     price_files,
     sealer::VaultSealer,
 };
@@ -39,12 +46,16 @@ pub(crate) struct App {
     stop_server: oneshot::Sender<()>,
     runner: RunnerHandle,
     ticks: Ticks,
+    cluster: Arc<Cluster>,
+    /// Heartbeats, settings, the watch over the journal.
+    watchers: JoinSet<()>,
     mongo: Option<Arc<MongoStore>>,
 }
 
 /// An opened store: in its role, and as the kind it is, for what only that kind needs.
 struct Opened {
     store: Arc<dyn Store>,
+    shards: Arc<dyn ShardStore>,
     sqlite: Option<Arc<SqliteStore>>,
     mongo: Option<Arc<MongoStore>>,
 }
@@ -57,11 +68,16 @@ impl App {
         let metrics = metrics_handle();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let opened = open_store(&config.store).await?;
-        let store = opened.store;
+        let store = opened.store.clone();
         let vault = Arc::new(Vault::new(store.clone(), key_source(&config.key)?));
         let first = first_start(&*store, &*clock, config.first_key_file.as_deref()).await?;
         let organization = first_organization(&*store).await?;
         vault.check(organization).await?;
+        let peer_key = PeerKey::of(&vault, organization).await?;
+        let cluster = start_cluster(config, &opened, &clock, &peer_key).await?;
+        let changed = Arc::new(Notify::new());
+        let watchers = watch(&opened, &cluster, &changed);
+        let store = opened.store;
         let runner = start_runner(config, &store, &clock, &vault).await?;
         let ticks = Ticks::start(runner.waker()).await.context("starting the ticker")?;
         let local_token = new_local_token()?;
@@ -76,6 +92,8 @@ impl App {
             prices,
             operator_prices: price_files::operator_prices(config.prices_file.as_deref())?,
             wake: runner.waker(),
+            settings_changed: Arc::new(move || changed.notify_one()),
+            caps: cluster.clone(),
             metrics: Arc::new(move || metrics.render()),
             limits: api::Limits { upload_bytes_max: config.upload_bytes_max, ..Default::default() },
             local_token: Some(LocalToken {
@@ -93,15 +111,31 @@ impl App {
         if let Some(sqlite) = &opened.sqlite {
             sqlite.publish_holder(&format!("{address}\n{}\n", local_token.expose()))?;
         }
+        let router = api::router(Arc::new(state)).merge(peers::router(
+            cluster.clone(),
+            peer_key,
+            Arc::new(SystemClock),
+        ));
         let (stop_server, stopped) = oneshot::channel();
-        let server = tokio::spawn(serve(listener, api::router(Arc::new(state)), stopped));
+        let server = tokio::spawn(serve(listener, router, stopped));
         let first_key = first.map(|first| first.key);
         let mongo = opened.mongo;
-        Ok(App { address, local_token, first_key, server, stop_server, runner, ticks, mongo })
+        Ok(App {
+            address,
+            local_token,
+            first_key,
+            server,
+            stop_server,
+            runner,
+            ticks,
+            cluster,
+            watchers,
+            mongo,
+        })
     }
 
     /// Answers what is under way, takes nothing new, gives leases back.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.ticks.stop().await;
         // An error means that the server has ended already.
         let _sent = self.stop_server.send(());
@@ -109,6 +143,8 @@ impl App {
         if let Err(error) = self.server.await {
             tracing::error!(error = %error, "the server ended badly");
         }
+        self.watchers.shutdown().await;
+        self.cluster.stop().await;
         // The driver's connections end before the run time that they live on.
         if let Some(mongo) = self.mongo {
             mongo.close().await;
@@ -136,13 +172,56 @@ async fn open_store(url: &StoreUrl) -> Result<Opened> {
     Ok(match url {
         StoreUrl::Sqlite(path) => {
             let sqlite = Arc::new(SqliteStore::open(path).await?);
-            Opened { store: sqlite.clone(), sqlite: Some(sqlite), mongo: None }
+            Opened {
+                store: sqlite.clone(),
+                shards: sqlite.clone(),
+                sqlite: Some(sqlite),
+                mongo: None,
+            }
         }
         StoreUrl::Mongo(url) => {
             let mongo = Arc::new(MongoStore::open(url).await?);
-            Opened { store: mongo.clone(), sqlite: None, mongo: Some(mongo) }
+            Opened { store: mongo.clone(), shards: mongo.clone(), sqlite: None, mongo: Some(mongo) }
         }
     })
+}
+
+/// The shards of the store, and the other processes that serve them.
+async fn start_cluster(
+    config: &Config,
+    opened: &Opened,
+    clock: &Arc<dyn Clock>,
+    key: &PeerKey,
+) -> Result<Arc<Cluster>> {
+    let limits = shards::Limits { is_alone: opened.sqlite.is_some(), ..Default::default() };
+    let parts = Parts {
+        store: opened.shards.clone(),
+        clock: clock.clone(),
+        random: Arc::new(|| uuid::Uuid::new_v4().as_u128()),
+        limits,
+    };
+    let peers = HttpPeers::new(key.clone(), clock.clone())?;
+    let cluster = Cluster::new(parts, config.advertise.clone(), Arc::new(peers));
+    cluster.beat().await.context("joining the other processes of this store")?;
+    Ok(Arc::new(cluster))
+}
+
+/// Starts what goes on beside requests.
+fn watch(opened: &Opened, cluster: &Arc<Cluster>, changed: &Arc<Notify>) -> JoinSet<()> {
+    let mut watchers = JoinSet::new();
+    let living = cluster.clone();
+    watchers.spawn(async move { living.live().await });
+    watchers.spawn(follow_settings(opened.store.clone(), cluster.clone(), changed.clone()));
+    if let Some(sqlite) = &opened.sqlite {
+        let failed = sqlite.journal_failed();
+        watchers.spawn(async move {
+            failed.await;
+            // What the disk has is known after a new start only.
+            tracing::error!("the journal could not be written: the process ends");
+            std::process::exit(1);
+        });
+    }
+    watchers
 }
 
 fn key_source(origin: &KeyOrigin) -> Result<Arc<dyn KeySource>> {

@@ -35,6 +35,9 @@ pub(crate) struct Settings {
     /// Where the API listens [default: 127.0.0.1:8787]
     #[arg(long, global = true, env = "OUTLAY_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// Where other processes on the same MongoDB reach this one [default: they do not]
+    #[arg(long, global = true, env = "OUTLAY_ADVERTISE", value_name = "HOST:PORT")]
+    pub(crate) advertise: Option<String>,
     /// Where the first start writes the owner's API key, instead of printing it once
     #[arg(long, global = true, env = "OUTLAY_FIRST_KEY_FILE", value_name = "FILE")]
     pub(crate) first_key_file: Option<PathBuf>,

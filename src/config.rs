@@ -25,6 +25,7 @@ struct FileSettings {
     listen: Option<String>,
     store: Option<String>,
     key_file: Option<PathBuf>,
+    advertise: Option<String>,
     first_key_file: Option<PathBuf>,
     allow_private_urls: Option<bool>,
     upload_bytes_max: Option<u64>,
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) store: StoreUrl,
     pub(crate) key: KeyOrigin,
+    /// Where other processes on the same store reach this one.
+    pub(crate) advertise: Option<String>,
     pub(crate) first_key_file: Option<PathBuf>,
     pub(crate) allow_private_urls: bool,
     pub(crate) upload_bytes_max: u64,
@@ -100,6 +103,8 @@ impl Config {
             private,
             defaults.allow_private_urls,
         )?;
+        let advertise =
+            layers.pick("advertise", &flags.advertise, file.advertise, defaults.advertise)?;
         let upload_bytes_max = layers.pick(
             "upload_bytes_max",
             &flags.upload_bytes_max,
@@ -115,6 +120,7 @@ impl Config {
         Ok(Config {
             listen: listen.parse().with_context(|| format!("`{listen}` is not ADDRESS:PORT"))?,
             key,
+            advertise: Some(advertise).filter(|address| !address.is_empty()),
             first_key_file: first_key_file.filter(|path| !is_empty(path)),
             allow_private_urls: private,
             upload_bytes_max,

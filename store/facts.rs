@@ -110,8 +110,8 @@ pub struct FactsChunk {
 pub enum Projected {
     /// It is in the facts.
     Done,
-    /// The checkpoint is not where the chunk begins: somebody else was quicker, or this is a repeat.
-    /// Nothing was changed; this is the checkpoint.
+    /// The checkpoint is not where the chunk begins: somebody else was quicker, or this is a
+    /// repeat. Nothing was changed; this is the checkpoint.
     Elsewhere(Checkpoint),
 }
 

@@ -34,7 +34,8 @@ pub struct JournalEntry {
 }
 
 /// What became of an append. Errors are either certainly aborted (nothing was written and nothing
-/// will be) or of unknown outcome: then the same append is repeated until it gets a definite answer.
+/// will be) or of unknown outcome: then the same append is repeated until it gets a definite
+/// answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
     /// The entry is durable at its place.
@@ -111,7 +112,8 @@ pub trait Journal {
     async fn truncate(&self, shard: Shard, incarnation: u32, floor: u64) -> Result<()>;
 
     /// Begins the journal anew after a restore: the incarnation is one higher, the floor is `seq`,
-    /// and the next entry follows `batch` there. `false` where the incarnation is not `from` any more: nothing was changed.
+    /// and the next entry follows `batch` there. `false` where the incarnation is not `from` any
+    /// more: nothing was changed.
     async fn begin_incarnation(
         &self,
         shard: Shard,

@@ -78,10 +78,12 @@ pub fn find_ended(block: &[u8], reservation: u128) -> Result<Option<Ended>, Fact
     let block = EventBlock::decode(block)?;
     // A late commit may be in the block of the expiry that it follows, and is the last word.
     let settled = block.events.into_iter().find(|row| row.settled == Some(reservation));
-    if let Some(EventRow { arrived_at, path_no, service, model, counted, .. }) = settled {
+    if let Some(EventRow { seq, arrived_at, path_no, service, model, counted, .. }) = settled {
         let how = EndedHow::Committed;
         let (at, path, windows) = (arrived_at, path_no, counted);
-        return Ok(Some(Ended { how, at, path, service, model, windows }));
+        // What was to be consumed matters only while it may still be committed.
+        let estimate = Measures::default();
+        return Ok(Some(Ended { how, at, path, service, model, estimate, windows, seq }));
     }
     let ended = block.ended.into_iter().find(|row| row.reservation == reservation);
     Ok(ended.map(|row| row.ended))

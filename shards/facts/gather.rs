@@ -255,7 +255,9 @@ impl Gathered {
             if policy.record.window.sliding().is_some() {
                 continue;
             }
+            let known = policy.windows.iter().find(|open| Some(open.number) == late.window);
             let bounds = match late.start < late.end {
+                _ if known.is_some() => known.map(|window| (window.start, window.end)),
                 true => Some((late.start, late.end)),
                 // One instant: the window is known only where the state still keeps it, closed.
                 false => policy

@@ -79,3 +79,10 @@ pub fn load_run(record: &IdRunRecord) -> Result<LoadedRun, RunError> {
     let (header, filter) = parts.ok_or(cut(length.saturating_add(LENGTH_BYTES)))?;
     LoadedRun::new(record.last_seq, RunHeader::read(header)?, Filter::decode(filter)?)
 }
+
+/// The first and last journal entry that a run covers: what the store calls it by.
+#[must_use]
+pub fn entries_of(run: &LoadedRun) -> (u64, u64) {
+    let meta = run.header().meta();
+    (meta.from.saturating_add(1), meta.to)
+}

@@ -1,5 +1,6 @@
 //! The runtime on a real store: what many callers at once are granted, what a restart keeps, what a
 //! repeat hears.
+#![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -162,12 +163,8 @@ async fn a_restart_keeps_what_was_acknowledged_and_a_repeat_counts_once() {
         let answered = ask_one(&shards, Command::Track(event("a/b", 10)), Some([number; 16])).await;
         assert_eq!(answered, Answered::Duplicate);
     }
-    let commit = Command::Commit(Commit {
-        reservation: 99,
-        event: event("", 25),
-        incomplete: false,
-        ended: None,
-    });
+    let commit =
+        Command::Commit(Commit { reservation: 99, event: event("", 25), incomplete: false });
     let first = ask_one(&shards, commit.clone(), Some([99; 16])).await;
     assert_eq!(first, ask_one(&shards, commit, Some([99; 16])).await);
     shards.settle(shard(), Duration::from_secs(10)).await.unwrap();

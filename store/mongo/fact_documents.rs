@@ -1,5 +1,5 @@
-//! The documents of facts. Fields of an `_id` have a fixed order and fixed types, because the server
-//! compares it as a whole.
+//! The documents of facts. Fields of an `_id` have a fixed order and fixed types, because the
+//! server compares it as a whole.
 
 use mongodb::bson::{Binary, Document, doc};
 use serde::{Deserialize, Serialize};

@@ -89,7 +89,7 @@ fn meaning_of_code(code: i32) -> (StoreErrorKind, &'static str) {
         13 | 18 | 33 => (Misconfigured, "the store's user may not do this on MongoDB"),
         20 | 263 => (Misconfigured, "MongoDB must run as a replica set"),
         24 | 50 | 262 => (Timeout, "MongoDB did not answer in time"),
-        6 | 7 | 89 | 91 | 112 | 189 | 251 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436 => {
+        6 | 7 | 89 | 91 | 112 | 134 | 189 | 251 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436 => {
             (Unavailable, "the replica set has no steady primary")
         }
         14031 => (Unavailable, "MongoDB's disk is full"),

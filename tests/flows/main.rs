@@ -4,6 +4,7 @@
 
 mod bad_files;
 mod books;
+mod caps;
 mod commands;
 mod crashes;
 mod files;
@@ -40,6 +41,7 @@ pub(crate) struct Flow {
 const ON_BOTH: &[(&str, &[Flow])] = &[
     ("bad_files", bad_files::FLOWS),
     ("books", books::FLOWS),
+    ("caps", caps::FLOWS),
     ("commands", commands::FLOWS),
     ("crashes", crashes::FLOWS),
     ("files", files::FLOWS),
@@ -48,7 +50,7 @@ const ON_BOTH: &[(&str, &[Flow])] = &[
 /// Flows about what only one kind of store has: a single holder, or a primary and several servers.
 const ON_SQLITE: &[(&str, &[Flow])] = &[("books", books::ON_SQLITE)];
 const ON_MONGODB: &[(&str, &[Flow])] =
-    &[("books", books::ON_MONGODB), ("crashes", crashes::ON_MONGODB)];
+    &[("books", books::ON_MONGODB), ("caps", caps::ON_MONGODB), ("crashes", crashes::ON_MONGODB)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

@@ -182,7 +182,7 @@ impl<'a> Auditor<'a> {
             (Outcome::Expired { .. }, None) => due(state),
             (Outcome::PolicyBased { .. }, None) => return,
             (_, None) => None,
-            (_, Some(request)) => match decide(state, request) {
+            (_, Some(request)) => match decide(state, &self.journaled.with_ended(request)) {
                 Verdict::Write(decided) => Some(*decided),
                 _ => None,
             },
@@ -194,6 +194,17 @@ impl<'a> Auditor<'a> {
     }
 
     fn enter(&mut self, state: &State, seq: u64, decision: &Decision) {
+        let ends: &[u128] = match &decision.outcome {
+            Outcome::Booked(booked) => booked.settled.as_slice(),
+            Outcome::Released { reservation } => std::slice::from_ref(reservation),
+            Outcome::Expired { reservations } => reservations,
+            _ => &[],
+        };
+        for id in ends {
+            if let Some(ended) = state.ended(*id) {
+                self.journaled.ended.insert(*id, ended.clone());
+            }
+        }
         let Some(mark) = marked(&decision.actor) else { return };
         let decided = Decided {
             landed_at: self.landed_at.get(&seq).copied().unwrap_or_default(),

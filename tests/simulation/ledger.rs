@@ -57,14 +57,12 @@ impl Ledger {
                     self.count(state, &booking.counted, &booking.measures);
                 }
             }
-            Outcome::PolicyMade { policy, window, attached, .. } => {
+            Outcome::PolicyMade { window, attached, .. } => {
                 self.open(state, window.as_slice());
-                let Some(number) = state.policy_number(policy.id) else { return };
+
                 for (reservation, amount) in attached {
-                    let window = window.map_or(0, |opened| opened.window);
                     if let Some(hold) = self.holds.get_mut(reservation) {
-                        let amount = HeldAmount { policy: number, window, amount: *amount };
-                        hold.amounts.push(amount);
+                        hold.amounts.push(*amount);
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::organization::Environment;
 use engine::command::{Commit, Ended, EndedHow};
 use engine::policy::{Mode, PolicyChange, Window};
-use engine::{Command, Decision, Entry, Outcome, Refusal};
+use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
 use shards::{Answered, Question, ShardError};
 use simulation::node::LIMITS;
@@ -93,9 +93,19 @@ fn panic_in_decide() {
         // What it says of its reservation names a path that there is not.
         let path = 9_999;
         let (service, model, windows) = (String::new(), String::new(), vec![]);
-        let ended = Ended { how: EndedHow::Expired, at: NOON, path, service, model, windows };
-        let event = event("bad", "", 5, NOON);
-        let commit = Commit { reservation: 5, event, incomplete: false, ended: Some(ended) };
+        let estimate = Measures::default();
+        let ended = Ended {
+            how: EndedHow::Expired,
+            at: NOON,
+            path,
+            service,
+            model,
+            estimate,
+            windows,
+            seq: 0,
+        };
+        let event = Event { ended: Some(ended), ..event("bad", "", 5, NOON) };
+        let commit = Commit { reservation: 5, event, incomplete: false };
         let requests = vec![
             track("before", "a", 1, NOON),
             plain(Command::Commit(commit)),

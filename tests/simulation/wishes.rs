@@ -234,13 +234,16 @@ impl Wishes {
     fn end_reservation(&mut self) -> Request {
         let reservation = self.any_reservation();
         match self.dice.between(0, 10) {
-            0 | 1 => plain(Command::Release { reservation }),
-            2 => plain(Command::Extend { reservation, ttl: self.dice.signed(0, 30 * MINUTE) }),
+            0 | 1 => plain(Command::Release { reservation, ended: None }),
+            2 => {
+                let ttl = self.dice.signed(0, 30 * MINUTE);
+                plain(Command::Extend { reservation, ttl, ended: None })
+            }
             _ => {
                 let path = if self.dice.happens(800) { "" } else { *self.dice.pick(&PATHS) };
                 let (event, once) = self.event(path);
                 let incomplete = self.dice.happens(100);
-                let commit = Commit { reservation, event, incomplete, ended: None };
+                let commit = Commit { reservation, event, incomplete };
                 let (once, command) = (Some(once), Command::Commit(commit));
                 let request = Request { once, actor: vec![], command };
                 Self::known(&self.known).keyed.push(request.clone());

@@ -1,6 +1,6 @@
 //! A made-up shard's life: acts become requests, requests decisions, decisions entries.
 
-use engine::command::{Commit, Correct, Ended, EndedHow, Event, Once, PutPath, Reserve};
+use engine::command::{Commit, Correct, EndedHow, Event, Once, PutPath, Reserve};
 use engine::policy::{Alert, Mode, PolicyRecord, Threshold, Unit, Window};
 use engine::{Command, Entry, Measures, Outcome, Request, State, Verdict, decide, due};
 use proptest::prelude::*;
@@ -345,12 +345,11 @@ fn path_of(path: u8) -> &'static str {
 }
 
 fn release(reservation: u128) -> Command {
-    Command::Release { reservation }
+    Command::Release { reservation, ended: None }
 }
 
 fn commit(reservation: u128, event: Event) -> Commit {
-    let ended: Option<Ended> = None;
-    Commit { reservation, event, incomplete: false, ended }
+    Commit { reservation, event, incomplete: false }
 }
 
 fn event(path: u8, cost: i128, at: i64, id: String, tag: bool) -> Event {

@@ -26,7 +26,10 @@ const WRITTEN_BYTES_MAX: usize = 16 << 20;
 const APPEND_BYTES: usize = 8 << 10;
 /// From so many pages of log on (128 MiB) the writer helps.
 const LOG_PAGES_MAX: i64 = (128 << 20) / 4096;
-const TRY_COUNT: u32 = 3;
+/// So little (4 MiB) is copied in an instant.
+const LITTLE_PAGES: i64 = (4 << 20) / 4096;
+/// Each try copies what was appended during the one before, which is less each time.
+const TRY_COUNT: u32 = 8;
 
 /// The writer's end.
 pub(super) struct Checkpointer {
@@ -87,22 +90,40 @@ impl Drop for Checkpointer {
 
 fn work(db: &Connection, nudges: &Receiver<()>, help: &AtomicBool, failure: &Failure) {
     while nudges.recv().is_ok() {
-        for _ in 0..TRY_COUNT {
-            match checkpoint(db) {
-                Ok(Log { page_count, copied_count }) if copied_count < page_count => {
-                    help.store(page_count > LOG_PAGES_MAX, Ordering::Relaxed);
-                }
-                Ok(_) => break,
-                Err(error) => return failure.raise(&error),
-            }
+        match catch_up(db) {
+            // Not before the last try is over: two checkpoints at once exclude each other.
+            Ok(log) => help.store(log.needs_help(), Ordering::Relaxed),
+            Err(error) => return failure.raise(&error),
         }
     }
+}
+
+fn catch_up(db: &Connection) -> Result<Log> {
+    let mut log = checkpoint(db)?;
+    for _ in 1..TRY_COUNT {
+        if log.left() <= LITTLE_PAGES {
+            break;
+        }
+        log = checkpoint(db)?;
+    }
+    Ok(log)
 }
 
 /// The log after a checkpoint.
 struct Log {
     page_count: i64,
     copied_count: i64,
+}
+
+impl Log {
+    const fn left(&self) -> i64 {
+        self.page_count.saturating_sub(self.copied_count)
+    }
+
+    /// The log begins anew only where a writer comes when nothing of it is left to copy.
+    const fn needs_help(&self) -> bool {
+        self.page_count > LOG_PAGES_MAX
+    }
 }
 
 fn checkpoint(db: &Connection) -> Result<Log> {

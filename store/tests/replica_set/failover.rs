@@ -149,7 +149,7 @@ impl Scene {
 }
 
 /// Repeats a write that failed as it was. Only failures that may pass are forgiven.
-async fn persist<T, F>(write: impl Fn() -> F) -> Result<T, Failed>
+pub(crate) async fn persist<T, F>(write: impl Fn() -> F) -> Result<T, Failed>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -168,7 +168,7 @@ fn second(second: i64) -> Result<Timestamp, Failed> {
     Ok(Timestamp::from_second(second)?)
 }
 
-fn organization() -> OrganizationId {
+pub(crate) fn organization() -> OrganizationId {
     OrganizationId::from_uuid(Uuid::from_u128(1))
 }
 

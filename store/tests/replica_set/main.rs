@@ -8,6 +8,7 @@ use std::{future::Future, process::ExitCode, time::Duration};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 mod failover;
+mod journals;
 mod opening;
 
 const DEADLINE_SECONDS: u64 = 180;
@@ -17,6 +18,9 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("what_was_acknowledged_survives_the_loss_of_primaries_and_is_there_once", |_| {
             failover::kill_primaries_during_writes()
+        }),
+        trial("a_journal_keeps_its_order_through_the_loss_of_primaries", |_| {
+            journals::kill_primaries_during_appends()
         }),
         trial("many_may_open_an_empty_store_at_once", opening::open_at_once),
         trial("a_store_of_a_newer_version_is_refused", opening::open_newer),

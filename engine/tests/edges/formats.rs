@@ -1,0 +1,159 @@
+//! The formats of entries and snapshots, frozen: files of every format that was ever released are
+//! read, followed and written again, byte for byte.
+//!
+//! After a release the file of its format is never written again; a new format has a new file.
+use std::path::PathBuf;
+
+use crate::example::{example, look_everywhere};
+use engine::decision::Outcome;
+use engine::entry::ENTRY_FORMAT;
+use engine::snapshot::SNAPSHOT_FORMAT;
+use engine::{Entry, FormatError, State};
+use proptest::prelude::*;
+
+const COMMAND: &str = "UPDATE_GOLDEN=1 cargo test -p outlay-engine --test edges";
+
+fn golden(name: &str, today: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    #[expect(clippy::disallowed_methods, reason = "asks whoever runs the test, not the product")]
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, today).unwrap();
+    }
+    std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: {COMMAND}", path.display()))
+}
+
+/// ENG-5, over releases.
+#[test]
+fn the_golden_entry_leads_to_the_golden_snapshot() {
+    let (entry, state) = example();
+    let entry_bytes = golden("entry-v1.bin", &entry.encode());
+    let snapshot_bytes = golden("snapshot-v1.bin", &state.encode());
+    let entry = Entry::decode(&entry_bytes).unwrap();
+    assert!(entry.encode() == entry_bytes, "entries are written in another way");
+    let mut state = State::default();
+    state.replay(1, &entry);
+    assert!(state.encode() == snapshot_bytes, "an entry is followed in another way; {COMMAND}");
+    let state = State::decode(&snapshot_bytes).unwrap();
+    assert!(state.encode() == snapshot_bytes, "snapshots are written in another way");
+}
+
+/// What is decided may change with the rules; then the golden entry stays, and this one goes.
+#[test]
+fn the_example_is_decided_as_it_was() {
+    let (entry, state) = example();
+    assert!(entry.encode() == golden("entry-v1.bin", &entry.encode()), "{COMMAND}");
+    assert!(state.encode() == golden("snapshot-v1.bin", &state.encode()), "{COMMAND}");
+}
+
+#[test]
+fn the_golden_entry_has_every_outcome() {
+    let number = |outcome: &Outcome| match outcome {
+        Outcome::Booked(_) => 0,
+        Outcome::Held(_) => 1,
+        Outcome::Released { .. } => 2,
+        Outcome::Extended { .. } => 3,
+        Outcome::Expired { .. } => 4,
+        Outcome::Adjusted(_) => 5,
+        Outcome::PathPut { .. } => 6,
+        Outcome::PathArchived { .. } => 7,
+        Outcome::PolicyMade { .. } => 8,
+        Outcome::PolicyBased { .. } => 9,
+        Outcome::PolicyChanged { .. } => 10,
+        Outcome::PolicyRemoved { .. } => 11,
+        Outcome::Configured(_) => 12,
+        Outcome::Refused(_) => 13,
+    };
+    let (entry, _) = example();
+    let mut found: Vec<_> = entry.decisions.iter().map(|one| number(&one.outcome)).collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, (0..14).collect::<Vec<_>>());
+}
+
+#[test]
+fn another_format_is_never_guessed_at() {
+    let (entry, state) = example();
+    for other in [0, ENTRY_FORMAT + 1, 255] {
+        let found = u32::from(other);
+        let mut bytes = entry.encode();
+        bytes[0] = other;
+        let known = u32::from(ENTRY_FORMAT);
+        assert_eq!(Entry::decode(&bytes), Err(FormatError::Unknown { found, known }));
+        let mut bytes = state.encode();
+        bytes[0] = other;
+        let known = u32::from(SNAPSHOT_FORMAT);
+        assert_eq!(State::decode(&bytes).err(), Some(FormatError::Unknown { found, known }));
+    }
+}
+
+#[test]
+fn bytes_that_are_cut_or_too_many_are_refused() {
+    let (entry, state) = example();
+    let (entry, state) = (entry.encode(), state.encode());
+    for end in 0..entry.len() {
+        assert!(Entry::decode(&entry[..end]).is_err(), "{end}");
+    }
+    for end in 0..state.len() {
+        assert!(State::decode(&state[..end]).is_err(), "{end}");
+    }
+    assert!(Entry::decode(&[&entry[..], &[0]].concat()).is_err());
+    assert!(State::decode(&[&state[..], &[0]].concat()).is_err());
+}
+
+/// A length of 2^62 where there are no bytes: room is made for what comes, not for what is said.
+#[test]
+fn a_length_that_is_a_lie_is_refused_before_it_is_believed() {
+    let lie = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f];
+    let entry = [&[ENTRY_FORMAT, 0, 0][..], &lie].concat();
+    assert!(Entry::decode(&entry).is_err());
+    let (_, state) = example();
+    let state = state.encode();
+    for place in 1..state.len() {
+        let bytes = [&state[..place], &lie, &state[place..]].concat();
+        assert_ne!(State::decode(&bytes).map(|state| state.encode()), Ok(state.clone()));
+    }
+}
+
+/// A snapshot whose numbers lead nowhere would be stumbled over at every later look.
+#[test]
+fn damage_of_one_byte_never_panics() {
+    let (entry, state) = example();
+    let (entry, state) = (entry.encode(), state.encode());
+    for place in 0..entry.len() {
+        for flip in [1, 2, 0x80, 0xff] {
+            let mut bytes = entry.clone();
+            bytes[place] ^= flip;
+            if let Ok(entry) = Entry::decode(&bytes) {
+                let mut state = State::default();
+                state.replay(1, &entry);
+                assert!(state.seq() == 1);
+            }
+        }
+    }
+    for place in 0..state.len() {
+        for flip in [1, 2, 0x80, 0xff] {
+            let mut bytes = state.clone();
+            bytes[place] ^= flip;
+            if let Ok(state) = State::decode(&bytes) {
+                look_everywhere(&state);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn garbage_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Some(first) = bytes.first_mut() {
+            *first = 1;
+        }
+        if let Ok(entry) = Entry::decode(&bytes) {
+            State::default().replay(1, &entry);
+        }
+        if let Ok(state) = State::decode(&bytes) {
+            look_everywhere(&state);
+        }
+    }
+}

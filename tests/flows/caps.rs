@@ -1,0 +1,339 @@
+//! Caps hold: however many ask at once and of whichever process, and whatever is killed meanwhile.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, stream};
+use product::{Backend, Client, Home, Product, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::mongo::ReplicaSet;
+
+use crate::{OUTLAY, flows};
+use nanos::Nanos;
+
+flows![FLOWS:
+    of_twenty_holds_of_75_on_500_six_are_granted,
+    of_a_thousand_holds_of_ten_cents_on_five_dollars_fifty_are_granted,
+    a_tree_four_deep_never_passes_a_limit,
+    open_block_and_strict_stop_an_application_each_in_its_way,
+    what_was_acknowledged_survives_a_kill_and_counts_once,
+];
+flows![ON_MONGODB:
+    three_processes_grant_as_many_as_one,
+    a_report_counts_once_whichever_process_it_is_sent_to,
+    what_was_acknowledged_survives_a_killed_primary,
+];
+
+/// A policy on `path` for this calendar day.
+async fn cap(client: &Client, path: &str, unit: &str, amount: &str, mode: &str) -> Result<String> {
+    let body = json!({
+        "path": path,
+        "limit": {"unit": unit, "amount": amount},
+        "window": {"kind": "total"},
+        "mode": mode,
+    });
+    let made = client.post("/v1/policies", &body).await?;
+    Ok(made["id"].as_str().context("an id")?.to_owned())
+}
+
+async fn progress(client: &Client, policy: &str) -> Result<Value> {
+    client.get(&format!("/v1/policies/{policy}")).await
+}
+
+fn amount(value: &Value) -> Result<Nanos> {
+    Nanos::of(value)
+}
+
+/// Amounts as they are compared: by value, not by text.
+mod nanos {
+    use anyhow::{Context, Result};
+    use serde_json::Value;
+
+    /// Billionths.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) struct Nanos(pub(crate) i128);
+
+    impl Nanos {
+        pub(crate) fn of(value: &Value) -> Result<Nanos> {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+            let part: String = part.chars().chain("000000000".chars()).take(9).collect();
+            let number = format!("{whole}{part}").parse().with_context(|| text.clone())?;
+            Ok(Nanos(number))
+        }
+    }
+}
+
+/// Status and body of a reservation.
+async fn reserve(client: &Client, path: &str, estimate: Value, ttl: u32) -> Result<(u16, Value)> {
+    let body = json!({"path": path, "estimate": estimate, "ttl_seconds": ttl});
+    let request = client.request(Method::POST, "/v1/reservations").json(&body);
+    let response = request.send().await?;
+    Ok((response.status().as_u16(), response.json().await?))
+}
+
+/// Asks `count` times, many at once, in turn of each of these servers; how many were granted.
+async fn granted(clients: &[&Client], count: usize, path: &str, estimate: &Value) -> Result<usize> {
+    let asked = (0..count).map(|index| {
+        let client = clients[index % clients.len()];
+        reserve(client, path, estimate.clone(), 3600)
+    });
+    let mut granted = 0;
+    let mut answers = stream::iter(asked).buffer_unordered(64);
+    while let Some(answer) = answers.next().await {
+        let (status, answer) = answer?;
+        match status {
+            201 => granted += 1,
+            402 => {
+                ensure!(answer["code"] == "quota_exceeded", "{answer}");
+                let decision = &answer["decision"];
+                for field in ["policy_id", "limit", "used", "held", "remaining"] {
+                    ensure!(!decision[field].is_null(), "`{field}` is not told: {answer}");
+                }
+            }
+            _ => anyhow::bail!("{status}: {answer}"),
+        }
+    }
+    Ok(granted)
+}
+
+async fn of_twenty_holds_of_75_on_500_six_are_granted(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let product = Product::start(&home).await?;
+    cap(&product, "acme", "requests", "500", "strict").await?;
+    let estimate = json!({"usage": {"requests": 75}});
+    let granted = granted(&[&product], 20, "acme/search", &estimate).await?;
+    ensure!(granted == 6, "{granted} were granted");
+    product.stop().await
+}
+
+async fn of_a_thousand_holds_of_ten_cents_on_five_dollars_fifty_are_granted(
+    backend: Backend,
+) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let product = Product::start(&home).await?;
+    let policy = cap(&product, "", "usd", "5", "strict").await?;
+    let granted = granted(&[&product], 1_000, "acme/search", &json!({"cost": "0.10"})).await?;
+    ensure!(granted == 50, "{granted} were granted");
+    let progress = progress(&product, &policy).await?;
+    ensure!(amount(&progress["held"])? == amount(&json!("5"))?, "{progress}");
+    product.stop().await
+}
+
+async fn a_tree_four_deep_never_passes_a_limit(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let product = Product::start(&home).await?;
+    let caps = [("", "4"), ("a", "3"), ("a/b", "2.5"), ("a/b/c", "2"), ("a/x", "0.75")];
+    let mut policies = vec![];
+    for (path, limit) in caps {
+        policies.push((cap(&product, path, "usd", limit, "strict").await?, limit));
+    }
+    let paths = ["a/b/c", "a/b/c/d", "a/b", "a/x/y", "a", "z"];
+    let calls = (0..600).map(|index| {
+        let (client, path) = (&product, paths[index % paths.len()]);
+        async move {
+            let (status, held) = reserve(client, path, json!({"cost": "0.03"}), 600).await?;
+            if status == 201 {
+                let id = held["id"].as_str().context("an id")?;
+                let end = match index % 3 {
+                    0 => ("release", json!({})),
+                    1 => ("commit", json!({"cost": "0.02"})),
+                    _ => return Ok(()),
+                };
+                client.post(&format!("/v1/reservations/{id}/{}", end.0), &end.1).await?;
+            }
+            Ok::<(), anyhow::Error>(())
+        }
+    });
+    let mut ended = stream::iter(calls).buffer_unordered(48);
+    while let Some(call) = ended.next().await {
+        call?;
+        for (policy, limit) in &policies {
+            let now = progress(&product, policy).await?;
+            let taken = amount(&now["used"])?.0 + amount(&now["held"])?.0;
+            ensure!(taken <= amount(&json!(limit))?.0, "{now}");
+        }
+    }
+    product.stop().await
+}
+
+async fn open_block_and_strict_stop_an_application_each_in_its_way(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let product = Product::start(&home).await?;
+    for mode in ["open", "block", "strict"] {
+        cap(&product, mode, "requests", "2", mode).await?;
+        for number in 0..3 {
+            let event = json!({"id": format!("{mode}-{number}"), "path": mode,
+                "service": "openai", "model": "gpt-4o", "usage": {"input_tokens": 10}});
+            let told = product.post("/v1/track", &json!({"events": [event]})).await?;
+            ensure!(told["accepted"] == 1, "money that has left is booked: {told}");
+            let is_blocked = told["blocked"].as_array().is_some_and(|blocked| !blocked.is_empty());
+            ensure!(is_blocked == (mode != "open" && number >= 1), "{mode} {number}: {told}");
+        }
+        let check = product.get(&format!("/v1/check?path={mode}&service=openai")).await?;
+        ensure!(check["allowed"] == (mode == "open"), "{check}");
+        ensure!(check["reservation_required"] == (mode == "strict"), "{check}");
+    }
+    product.stop().await
+}
+
+/// Reports events under these ids, many at once; what each was acknowledged with, if it was.
+async fn report(clients: &[&Client], ids: &[String]) -> BTreeMap<String, String> {
+    let sent = ids.chunks(5).enumerate().map(|(index, ids)| {
+        let client = clients[index % clients.len()];
+        async move {
+            let events: Vec<_> = ids.iter().map(|id| event(id)).collect();
+            let body = json!({"events": events});
+            let request = client.request(Method::POST, "/v1/track").json(&body);
+            let response = request.send().await.ok()?;
+            let answer: Value = response.error_for_status().ok()?.json().await.ok()?;
+            Some(answer["results"].as_array()?.clone())
+        }
+    });
+    let answers: Vec<_> = stream::iter(sent).buffer_unordered(16).collect().await;
+    let results = answers.into_iter().flatten().flatten();
+    let told = results.filter_map(|result| {
+        Some((result["id"].as_str()?.to_owned(), result["status"].as_str()?.to_owned()))
+    });
+    told.collect()
+}
+
+fn event(id: &str) -> Value {
+    json!({"id": id, "path": "acme/chat", "service": "own", "cost": "0.01",
+        "usage": {"input_tokens": 7}})
+}
+
+fn ids(count: usize, name: &str) -> Vec<String> {
+    (0..count).map(|number| format!("{name}-{number}")).collect()
+}
+
+/// Sends everything again until it is acknowledged; what counts in the end must be each id once.
+async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
+    let mut left = ids.to_vec();
+    until("not everything was acknowledged", async || {
+        let told = report(clients, &left).await;
+        left.retain(|id| !told.contains_key(id));
+        Ok(left.is_empty().then_some(()))
+    })
+    .await?;
+    let again = report(clients, ids).await;
+    let is_duplicate = |id: &String| again.get(id).is_some_and(|status| status == "duplicate");
+    ensure!(ids.iter().all(is_duplicate), "sent again, each is a duplicate");
+    let progress = progress(clients[0], policy).await?;
+    let expected = i128::try_from(ids.len())? * 10_000_000;
+    ensure!(amount(&progress["used"])?.0 == expected, "each counts once: {progress}");
+    Ok(())
+}
+
+async fn what_was_acknowledged_survives_a_kill_and_counts_once(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let mut product = Product::start(&home).await?;
+    let policy = cap(&product, "", "usd", "1000", "strict").await?;
+    let ids = ids(1_500, "event");
+    let mut acknowledged = BTreeMap::new();
+    for part in ids.chunks(500) {
+        let client: Client = (*product).clone();
+        let reporting = tokio::spawn({
+            let part = part.to_vec();
+            async move { report(&[&client], &part).await }
+        });
+        let (_, held) = reserve(&product, "acme/hold", json!({"cost": "1"}), 2).await?;
+        ensure!(held["state"] == "held", "{held}");
+        until("nothing was reported", async || {
+            let now = progress(&product, &policy).await?;
+            Ok((amount(&now["used"])?.0 > 0).then_some(()))
+        })
+        .await?;
+        product.kill().await?;
+        acknowledged.extend(reporting.await?);
+        product = Product::start(&home).await?;
+    }
+    let told = report(&[&product], &acknowledged.keys().cloned().collect::<Vec<_>>()).await;
+    let lost = acknowledged.keys().filter(|id| told.get(*id).is_none_or(|is| is != "duplicate"));
+    ensure!(lost.count() == 0, "what was acknowledged is there");
+    settled(&[&product], &ids, &policy).await?;
+    until("holds outlive their time", async || {
+        let now = progress(&product, &policy).await?;
+        Ok((amount(&now["held"])?.0 == 0).then_some(()))
+    })
+    .await?;
+    product.stop().await
+}
+
+/// Servers on one store, each of which the others can reach.
+async fn three(home: &Home) -> Result<Vec<Product>> {
+    let mut products = vec![];
+    for _ in 0..3 {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let arguments = ["--listen", &address, "--advertise", &address];
+        products.push(Product::start_with(home, &arguments).await?);
+    }
+    Ok(products)
+}
+
+async fn three_processes_grant_as_many_as_one(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let products = three(&home).await?;
+    let clients: Vec<&Client> = products.iter().map(|product| &**product).collect();
+    cap(clients[0], "acme", "requests", "500", "strict").await?;
+    let estimate = json!({"usage": {"requests": 75}});
+    let six = granted(&clients, 20, "acme/search", &estimate).await?;
+    ensure!(six == 6, "{six} were granted");
+    cap(clients[1], "beta", "usd", "5", "strict").await?;
+    let fifty = granted(&clients, 1_000, "beta/search", &json!({"cost": "0.10"})).await?;
+    ensure!(fifty == 50, "{fifty} were granted");
+    for product in products {
+        product.stop().await?;
+    }
+    Ok(())
+}
+
+async fn a_report_counts_once_whichever_process_it_is_sent_to(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let mut products = three(&home).await?;
+    let policy = cap(&products[0], "", "usd", "1000", "block").await?;
+    let ids = ids(300, "event");
+    let clients: Vec<Client> = products.iter().map(|product| (**product).clone()).collect();
+    let reporting = tokio::spawn({
+        let (clients, ids) = (clients.clone(), ids.clone());
+        async move {
+            let clients: Vec<&Client> = clients.iter().collect();
+            report(&clients, &ids).await
+        }
+    });
+    // Whoever is the home: one of them goes without a word.
+    products.remove(0).kill().await?;
+    let _some = reporting.await?;
+    let left: Vec<&Client> = products.iter().map(|product| &**product).collect();
+    settled(&left, &ids, &policy).await?;
+    for product in products {
+        product.stop().await?;
+    }
+    Ok(())
+}
+
+async fn what_was_acknowledged_survives_a_killed_primary(backend: Backend) -> Result<()> {
+    // A set of its own: the other flows need theirs alive.
+    let set = ReplicaSet::start().await?;
+    let mut home = Home::new(OUTLAY, &backend)?;
+    home.store = set.uri("outlay");
+    let product = Product::start(&home).await?;
+    let policy = cap(&product, "", "usd", "1000", "strict").await?;
+    let ids = ids(400, "event");
+    let client: Client = (*product).clone();
+    let reporting = tokio::spawn({
+        let ids = ids.clone();
+        async move { report(&[&client], &ids).await }
+    });
+    let killed = set.kill_primary().await?;
+    until("no new primary", async || Ok(set.primary().await.map(drop))).await?;
+    set.restart_member(killed).await?;
+    let acknowledged = reporting.await?;
+    let told = report(&[&product], &acknowledged.keys().cloned().collect::<Vec<_>>()).await;
+    let lost = acknowledged.keys().filter(|id| told.get(*id).is_some_and(|is| is == "accepted"));
+    ensure!(lost.count() == 0, "what was acknowledged is there");
+    settled(&[&product], &ids, &policy).await?;
+    tokio::time::timeout(Duration::from_secs(60), product.stop()).await?
+}
