@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::draft::{Draft, Faults, Known, reservation_of};
 use crate::error::ShardError;
-use crate::facts::{find_ended, reservation_identity};
+use crate::facts::{find_ended, late_commit_identity, reservation_identity};
 use crate::ids::{Identity, Lookup};
 use crate::live::Live;
 use crate::load::{READ_BYTES, checked, load, replay};
@@ -143,13 +143,15 @@ impl Writer {
             forgotten.retain(|id| state.reservation(*id).is_none() && state.ended(*id).is_none());
         }
         let once_count = lookups.len();
-        let of = |id: &u128| Lookup { identity: reservation_identity(*id), v7_day: None };
-        lookups.extend(forgotten.iter().map(of));
+        // A late commit comes after an end that is remembered first, and goes before it.
+        let of = |id: &u128| [late_commit_identity(*id), reservation_identity(*id)];
+        let lookup = |identity| Lookup { identity, v7_day: None };
+        lookups.extend(forgotten.iter().flat_map(of).map(lookup));
         let (mut seen, as_of) = self.live.look_up(&lookups, self.live.parts.now()).await?;
         let places = seen.split_off(once_count);
         let mut ended = BTreeMap::new();
-        for (id, place) in forgotten.into_iter().zip(places) {
-            let Some(place) = place else { continue };
+        for (id, places) in forgotten.into_iter().zip(places.chunks(2)) {
+            let Some(place) = places.iter().flatten().next() else { continue };
             let store = &self.live.parts.store;
             let block = store.event_block_of(self.live.shard, place.seq).await?;
             let Some(block) = block else { continue };
