@@ -174,9 +174,12 @@ impl<'a> Auditor<'a> {
     /// The journal has what deciding gives, at that very place.
     fn decide_again(&mut self, state: &State, seq: u64, decision: &Decision) {
         if let Some((identity, _)) = decision.once
-            && let Some((seen, _)) = self.journaled.by_identity.get(&identity)
+            && let Some((seen, mark)) = self.journaled.by_identity.get(&identity)
         {
-            self.wrong.push(format!("SIM-3 an identity of {} counts again at {seq}", seen.seq));
+            let again = marked(&decision.actor);
+            let first = seen.seq;
+            let wrong = format!("SIM-3 {mark:?} of {first} counts again as {again:?} at {seq}");
+            self.wrong.push(wrong);
         }
         let expected = match (&decision.outcome, self.request_of(decision)) {
             (Outcome::Expired { .. }, None) => due(state),

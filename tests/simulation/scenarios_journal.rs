@@ -146,10 +146,21 @@ fn panic_in_apply() {
     in_simulated_time(async {
         let stage = Stage::set(2, NOON);
         stage.answered(0, track("first", "a", 1, NOON)).await;
-        let outcome = Outcome::PathArchived { path: 9_999, archived: true };
+        stage.settle(0).await.expect("the tables follow");
+        // Spend at a path that there is not: followed, but nobody can say where it is.
+        let Outcome::Booked(mut booked) = stage.entries()[0].1.decisions[0].outcome.clone() else {
+            panic!("a report was booked");
+        };
+        (booked.path, booked.new_paths) = (9_999, vec![]);
+        let outcome = Outcome::Booked(booked);
         let decisions = vec![Decision { once: None, actor: vec![], outcome }];
         let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
         append_as_somebody_else(&stage, entry.encode());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        for node in 0..2 {
+            stage.desk.ask(node, live(), Question::Path(String::new()), None).await;
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
         only_one_shard_is_given_up(&stage).await;
     });
 }
