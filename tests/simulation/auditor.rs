@@ -145,6 +145,8 @@ impl<'a> Auditor<'a> {
         for decision in &entry.decisions {
             self.claims_within(state);
             self.decide_again(state, seq, decision);
+            let wrong = self.ledger.wrong_base(state, decision);
+            self.wrong.extend(wrong.map(|wrong| format!("SIM-4 at {seq}: {wrong}")));
             state.apply(decision);
             self.ledger.enter(state, decision);
             if let Some(over) = self.ledger.over_limit(state, decision) {
