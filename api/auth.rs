@@ -57,6 +57,16 @@ impl Caller {
         }
     }
 
+    /// Refuses keys of the test environment what lives in the live one only.
+    pub(crate) fn must_be_live(&self) -> Result<(), ApiError> {
+        match self.environment {
+            Environment::Live => Ok(()),
+            Environment::Test => Err(forbidden(
+                "this lives in the live environment: use an `outlay_live_…` key".to_owned(),
+            )),
+        }
+    }
+
     /// Whether the key may be used for a path: one that is bound to a path, for that one and those
     /// below it. What concerns all paths is asked for as the root.
     pub(crate) fn may_use(&self, path: &Path) -> Result<(), ApiError> {
@@ -73,6 +83,8 @@ impl Caller {
 pub(crate) trait Right {
     /// The scope; none implies another.
     const SCOPE: Scope;
+    /// Another scope that will do.
+    const OR: Option<Scope> = None;
     /// Whether the data lives in the live environment only.
     const IS_LIVE_ONLY: bool;
 }
@@ -88,6 +100,21 @@ impl Right for Read {
 pub(crate) struct Write;
 impl Right for Write {
     const SCOPE: Scope = Scope::Write;
+    const IS_LIVE_ONLY: bool = false;
+}
+
+/// To report usage, and to hold and settle what is about to be used.
+pub(crate) struct Track;
+impl Right for Track {
+    const SCOPE: Scope = Scope::Track;
+    const IS_LIVE_ONLY: bool = false;
+}
+
+/// To ask before a call, as whoever reads and whoever reports may.
+pub(crate) struct TrackOrRead;
+impl Right for TrackOrRead {
+    const SCOPE: Scope = Scope::Track;
+    const OR: Option<Scope> = Some(Scope::Read);
     const IS_LIVE_ONLY: bool = false;
 }
 
@@ -131,13 +158,13 @@ impl<R: Right> FromRequestParts<Shared> for Authorized<R> {
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, ApiError> {
         let caller = identify(parts, state).await?;
-        if !caller.scopes.contains(&R::SCOPE) {
+        let has = |scope: &Scope| caller.scopes.contains(scope);
+        if !has(&R::SCOPE) && !R::OR.as_ref().is_some_and(has) {
             let scope = R::SCOPE.as_str();
             return Err(forbidden(format!("the key lacks the scope `{scope}`")));
         }
-        if R::IS_LIVE_ONLY && caller.environment != Environment::Live {
-            let detail = "this lives in the live environment: use an `outlay_live_…` key";
-            return Err(forbidden(detail.to_owned()));
+        if R::IS_LIVE_ONLY {
+            caller.must_be_live()?;
         }
         Ok(Authorized { caller, right: PhantomData })
     }

@@ -1,4 +1,4 @@
-//! Costs: what was billed, by period, group and currency.
+//! Costs: what was billed, or what was reported, by period, group and currency.
 
 use axum::{Json, extract::State};
 use domain::{ConnectionId, Currency, Granularity, ProviderId, Service};
@@ -6,17 +6,17 @@ use serde::Deserialize;
 
 use crate::{
     Shared,
-    auth::{Authorized, ReadBilling},
+    auth::{Authorized, Caller, Read},
     dto_cost::CostsView,
     error::{ApiError, FieldError},
     extract::Parameters,
     period,
+    reported_sums::{ReportedDimension, ReportedQuery, reported_costs},
     reports::{CostQuery, Dimension, Filters, ReportError},
     schemas,
+    state::AppState,
+    usage_events::{parse_path, shard_of},
 };
-
-/// Dimensions that the contract has and only reported usage can fill.
-const REPORTED_DIMENSIONS: [&str; 3] = ["path", "end_user", "call_site"];
 
 /// Which costs, and how they are summed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -32,11 +32,12 @@ pub(crate) struct CostsQuery {
     /// `hour`, `day` (the default), `week`, `month` or `total`.
     #[param(inline, value_type = schemas::Granularity, required = false)]
     granularity: Option<String>,
-    /// Any of `provider`, `service`, `model`, `unit`, `connection`, `sub_account`, `api_key`, with
-    /// commas.
+    /// With commas. Of billed costs any of `provider`, `service`, `model`, `unit`, `connection`,
+    /// `sub_account`, `api_key`; of reported ones `provider`, `service`, `model`, `path`,
+    /// `api_key`, `end_user`, `call_site`, `tag:NAME`.
     #[param(inline, value_type = schemas::GroupBy, required = false)]
     group_by: Option<String>,
-    /// `billed`; the others of the contract are not built yet.
+    /// `billed` (the default), or `reported`: what applications reported, in both environments.
     #[param(inline, value_type = schemas::Source, required = false)]
     source: Option<String>,
     /// Who bills.
@@ -45,36 +46,56 @@ pub(crate) struct CostsQuery {
     /// Who sells.
     #[param(inline, value_type = schemas::Slug, required = false)]
     service: Option<String>,
-    /// Model as billed.
+    /// Model as billed; of reported costs the canonical one.
     #[param(value_type = String, required = false)]
     model: Option<String>,
-    /// Project, workspace or sub-account.
+    /// Project, workspace or sub-account. Of billed costs.
     #[param(value_type = String, required = false)]
     sub_account: Option<String>,
-    /// Id of a connection.
+    /// Id of a connection. Of billed costs.
     #[param(inline, value_type = schemas::ConnectionKey, required = false)]
     connection: Option<String>,
-    /// Needs reported usage, which is not built yet; refused with words that say so.
-    #[param(ignore)]
+    /// This path and everything below. Of reported costs.
+    #[param(inline, value_type = schemas::PathText, required = false)]
     path: Option<String>,
     /// ISO 4217 code.
     #[param(inline, value_type = schemas::CurrencyCode, required = false)]
     currency: Option<String>,
 }
 
-/// What was billed. Superseded charges do not count; an unknown cost is null, never zero.
+/// What was billed, or what was reported. Superseded charges do not count; an unknown cost is null,
+/// never zero. Reported costs are summed by quarter hours: each counts where it begins.
 #[utoipa::path(get, path = "/v1/costs", tag = "billing", params(CostsQuery),
     responses((status = 200, body = CostsView)))]
 pub(crate) async fn get_costs(
     State(state): State<Shared>,
-    Authorized { caller, .. }: Authorized<ReadBilling>,
+    Authorized { caller, .. }: Authorized<Read>,
     Parameters(query): Parameters<CostsQuery>,
 ) -> Result<Json<CostsView>, ApiError> {
+    match query.source.as_deref() {
+        None | Some("billed") => billed(&state, &caller, query).await.map(Json),
+        Some("reported") => reported(&state, &caller, query).await.map(Json),
+        Some("effective") => {
+            let detail = "`effective` needs reconciliation, which is not built yet; `source` is \
+                          `billed` or `reported`";
+            Err(FieldError::parameter("source", detail).into())
+        }
+        Some(_) => {
+            Err(FieldError::parameter("source", "`source` is `billed` or `reported`").into())
+        }
+    }
+}
+
+async fn billed(
+    state: &AppState,
+    caller: &Caller,
+    query: CostsQuery,
+) -> Result<CostsView, ApiError> {
+    caller.must_be_live()?;
     let granularity = granularity(query.granularity.as_deref())?;
     let group_by = group_by(query.group_by.as_deref().unwrap_or_default())?;
-    billed_only(query.source.as_deref())?;
     if query.path.is_some() {
-        return Err(needs_reports("path").into());
+        return Err(reported_only("path").into());
     }
     let texts = FilterTexts {
         provider: query.provider,
@@ -89,7 +110,48 @@ pub(crate) async fn get_costs(
     let window = period::window(query.from.as_deref(), query.to.as_deref(), state.now(), &zone)?;
     let query = CostQuery { window, granularity, zone, group_by, filters };
     let report = state.reports.costs(caller.organization, &query).await.map_err(refused)?;
-    Ok(Json(CostsView::from(report)))
+    Ok(CostsView::from(report))
+}
+
+async fn reported(
+    state: &AppState,
+    caller: &Caller,
+    query: CostsQuery,
+) -> Result<CostsView, ApiError> {
+    let granularity = granularity(query.granularity.as_deref())?;
+    let group_by = reported_group_by(query.group_by.as_deref().unwrap_or_default())?;
+    let billed_only = [("sub_account", &query.sub_account), ("connection", &query.connection)];
+    if let Some((name, _)) = billed_only.iter().find(|(_, value)| value.is_some()) {
+        return Err(FieldError::parameter(*name, "only billed costs are known by this").into());
+    }
+    let path = parse_path(query.path.as_deref())?;
+    caller.may_use(&path)?;
+    let texts = FilterTexts {
+        provider: query.provider,
+        service: query.service,
+        model: query.model,
+        sub_account: None,
+        connection: None,
+        currency: query.currency,
+    };
+    let filters = texts.parse()?;
+    if filters.currency.is_some_and(|currency| currency != Currency::USD) {
+        return Err(FieldError::parameter("currency", "reported costs are in `USD`").into());
+    }
+    let zone = state.zone(caller.organization).await?;
+    let window = period::window(query.from.as_deref(), query.to.as_deref(), state.now(), &zone)?;
+    let query = ReportedQuery {
+        window,
+        granularity,
+        zone,
+        group_by,
+        provider: filters.provider.map(|name| name.to_string()),
+        service: filters.service.map(|name| name.to_string()),
+        model: filters.model,
+        path,
+    };
+    let costs = reported_costs(&*state.store, shard_of(caller), query).await.map_err(refused)?;
+    Ok(CostsView::from(costs))
 }
 
 fn granularity(text: Option<&str>) -> Result<Granularity, FieldError> {
@@ -110,24 +172,32 @@ fn group_by(text: &str) -> Result<Vec<Dimension>, FieldError> {
     Ok(dimensions)
 }
 
+fn reported_group_by(text: &str) -> Result<Vec<ReportedDimension>, FieldError> {
+    let mut dimensions = vec![];
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let dimension = ReportedDimension::parse(name).ok_or_else(|| {
+            let known = ReportedDimension::NAMES.join(", ");
+            let detail = format!("`group_by` of reported costs has: {known}, tag:NAME");
+            FieldError::parameter("group_by", detail)
+        })?;
+        if !dimensions.contains(&dimension) {
+            dimensions.push(dimension);
+        }
+    }
+    Ok(dimensions)
+}
+
 fn unknown_dimension(name: &str) -> FieldError {
-    if REPORTED_DIMENSIONS.contains(&name) || name.starts_with("tag:") {
-        return needs_reports("group_by");
+    if ReportedDimension::parse(name).is_some() {
+        return reported_only("group_by");
     }
     let known = Dimension::ALL.map(Dimension::as_str).join(", ");
     FieldError::parameter("group_by", format!("`group_by` has, with commas: {known}"))
 }
 
-fn needs_reports(parameter: &'static str) -> FieldError {
-    FieldError::parameter(parameter, "this needs reported usage, which is not built yet")
-}
-
-fn billed_only(source: Option<&str>) -> Result<(), FieldError> {
-    match source {
-        None | Some("billed") => Ok(()),
-        Some("reported" | "effective") => Err(needs_reports("source")),
-        Some(_) => Err(FieldError::parameter("source", "`source` is `billed`")),
-    }
+fn reported_only(parameter: &'static str) -> FieldError {
+    let detail = "only reported costs are known by this; add `source=reported`";
+    FieldError::parameter(parameter, detail)
 }
 
 /// A report that could not be made, as a problem.

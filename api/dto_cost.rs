@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use domain::Money;
+use domain::{Currency, Money, Quantity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     json_number::Number,
+    reported_sums::{ReportedCosts, ReportedRow},
     reports::{CostReport, CostRow},
 };
 
-/// What was billed. A cost of null is unknown, which is not zero.
+/// What was billed, or reported. A cost of null is unknown, which is not zero.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CostsView {
     /// The sum of each currency.
     totals: Vec<CostTotalView>,
-    /// Reported events without a price; none take part in billed costs.
+    /// Reported events without a price, or not for everything; none take part in billed costs.
     unpriced_events: u64,
-    /// Before this instant every source has spoken finally; null where nothing is known.
+    /// Before this instant every source has spoken finally; null where nothing is known, and for
+    /// reported costs, which are what they are within a second.
     #[schema(format = DateTime)]
     complete_through: Option<String>,
     /// By period, then group.
@@ -30,7 +32,7 @@ pub(crate) struct CostsView {
 struct CostTotalView {
     /// ISO 4217 code.
     currency: String,
-    /// Decimal; null where no billed cost is known.
+    /// Decimal; null where no cost is known.
     total: Option<String>,
 }
 
@@ -41,10 +43,10 @@ struct CostRowView {
     #[schema(format = DateTime)]
     period_start: String,
     /// The value of each dimension asked for; null where the source does not say.
-    group: BTreeMap<&'static str, Option<String>>,
+    group: BTreeMap<String, Option<String>>,
     /// ISO 4217 code.
     currency: String,
-    /// Decimal; null where no billed cost is known.
+    /// Decimal; null where no cost is known.
     cost: Option<String>,
     /// Calls, as far as sources count them.
     requests: Number,
@@ -62,7 +64,7 @@ struct QuantityView {
 
 impl From<CostReport> for CostsView {
     fn from(report: CostReport) -> CostsView {
-        let total = |(currency, total): (domain::Currency, Option<Money>)| CostTotalView {
+        let total = |(currency, total): (Currency, Option<Money>)| CostTotalView {
             currency: currency.to_string(),
             total: total.map(|total| total.to_string()),
         };
@@ -75,17 +77,48 @@ impl From<CostReport> for CostsView {
     }
 }
 
+impl From<ReportedCosts> for CostsView {
+    fn from(costs: ReportedCosts) -> CostsView {
+        let total = || CostTotalView {
+            currency: Currency::USD.to_string(),
+            total: costs.total.map(|total| total.to_string()),
+        };
+        CostsView {
+            totals: costs.rows.first().map(|_| total()).into_iter().collect(),
+            unpriced_events: costs.unpriced_count,
+            complete_through: None,
+            rows: costs.rows.into_iter().map(CostRowView::from).collect(),
+        }
+    }
+}
+
+impl From<ReportedRow> for CostRowView {
+    fn from(row: ReportedRow) -> CostRowView {
+        CostRowView {
+            period_start: row.period_start.to_string(),
+            group: row.group.into_iter().collect(),
+            currency: Currency::USD.to_string(),
+            cost: row.cost.map(|cost| cost.to_string()),
+            requests: Number(row.requests),
+            quantities: row.quantities.into_iter().map(quantity_view).collect(),
+        }
+    }
+}
+
 impl From<CostRow> for CostRowView {
     fn from(row: CostRow) -> CostRowView {
-        let group = row.group.into_iter().map(|(name, value)| (name.as_str(), value));
-        let quantity = |(unit, quantity)| QuantityView { unit, quantity: Number(quantity) };
+        let group = row.group.into_iter().map(|(name, value)| (name.as_str().to_owned(), value));
         CostRowView {
             period_start: row.period_start.to_string(),
             group: group.collect(),
             currency: row.currency.to_string(),
             cost: row.cost.map(|cost| cost.to_string()),
             requests: Number(row.requests),
-            quantities: row.quantities.into_iter().map(quantity).collect(),
+            quantities: row.quantities.into_iter().map(quantity_view).collect(),
         }
     }
+}
+
+fn quantity_view((unit, quantity): (String, Quantity)) -> QuantityView {
+    QuantityView { unit, quantity: Number(quantity) }
 }

@@ -4,7 +4,7 @@
 //! knows the request's id, writes the document. This is the only file that turns a code into a
 //! status. <https://www.rfc-editor.org/rfc/rfc9457>
 
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -13,6 +13,8 @@ use axum::{
 use serde::Serialize;
 use store::{StoreError, StoreErrorKind};
 use utoipa::ToSchema;
+
+use crate::dto_decision::DecisionView;
 
 macro_rules! codes {
     ($($variant:ident = $name:literal, $status:ident, $title:literal;)*) => {
@@ -80,6 +82,8 @@ codes! {
     TotpRequired = "totp_required", UNAUTHORIZED, "A one-time password is needed";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The credentials are wrong";
     PathLimit = "path_limit", UNPROCESSABLE_ENTITY, "There are too many paths";
+    MalformedEncoding = "malformed_encoding", BAD_REQUEST, "The body cannot be inflated";
+    MalformedProtobuf = "malformed_protobuf", BAD_REQUEST, "The body is not the message it should be";
 }
 
 /// One wrong value, and where it is.
@@ -91,7 +95,7 @@ pub(crate) struct FieldError {
     /// Name of the query parameter or header.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
-    /// `validation_failed`, `unknown_field` or `usage_inconsistent`.
+    /// `validation_failed`, `unknown_field`, `usage_inconsistent` or `timestamp_out_of_range`.
     code: Code,
     /// What is wrong and what would be right.
     detail: String,
@@ -118,6 +122,18 @@ impl FieldError {
         }
     }
 
+    /// The same place with another code.
+    pub(crate) fn of(mut self, code: Code) -> FieldError {
+        self.code = code;
+        self
+    }
+
+    /// The same in a part of the body that stands at `pointer`.
+    pub(crate) fn within(mut self, pointer: &str) -> FieldError {
+        self.pointer = self.pointer.map(|inner| format!("{pointer}{inner}"));
+        self
+    }
+
     /// The same place, but what is wrong is that the field is not known at all.
     pub(crate) fn unknown(mut self) -> FieldError {
         self.code = Code::UnknownField;
@@ -141,12 +157,43 @@ struct Failure {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+    decision: Option<Box<DecisionView>>,
+    retry_after: Option<Duration>,
 }
 
 impl ApiError {
     /// A problem with a code, and what it means here.
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> ApiError {
-        ApiError(Box::new(Failure { code, detail: detail.into(), errors: vec![], cause: None }))
+        ApiError(Box::new(Failure {
+            code,
+            detail: detail.into(),
+            errors: vec![],
+            cause: None,
+            decision: None,
+            retry_after: None,
+        }))
+    }
+
+    /// The same, with the decision that refused it.
+    pub(crate) fn decided(mut self, decision: DecisionView) -> ApiError {
+        self.0.decision = Some(Box::new(decision));
+        self
+    }
+
+    /// The same, with when it is worth trying again.
+    pub(crate) fn retry_after(mut self, after: Duration) -> ApiError {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// The code.
+    pub(crate) fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What it means here, and each wrong value.
+    pub(crate) fn told(self) -> (String, Vec<FieldError>) {
+        (self.0.detail.into_owned(), self.0.errors)
     }
 
     /// There is no such thing, or it belongs to somebody else: the two are never told apart.
@@ -197,6 +244,7 @@ impl ApiError {
             code: failure.code,
             request_id,
             errors: &failure.errors,
+            decision: failure.decision.as_deref(),
         };
         let body = serde_json::to_vec(&problem).expect("a problem has only string keys");
         let mut response = (status, body).into_response();
@@ -207,7 +255,9 @@ impl ApiError {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            // At least a second: a rounded zero would be a tight loop.
+            let seconds = failure.retry_after.map_or(1, |after| after.as_secs().max(1));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -281,6 +331,9 @@ pub(crate) struct Problem<'a> {
     /// Each wrong value.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
+    /// What refused it, where a policy did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<&'a DecisionView>,
 }
 
 fn chain(error: &(dyn Error + Send + Sync)) -> String {

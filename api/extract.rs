@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use bytes::Bytes;
-use domain::{ConnectionId, FileId, KeyId};
+use domain::{ConnectionId, FileId, KeyId, PolicyId, ReservationId};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 
@@ -34,6 +34,18 @@ impl PathId for ConnectionId {
 impl PathId for FileId {
     fn of_text(text: &str) -> Option<Self> {
         FileId::parse(text).ok()
+    }
+}
+
+impl PathId for PolicyId {
+    fn of_text(text: &str) -> Option<Self> {
+        PolicyId::parse(text).ok()
+    }
+}
+
+impl PathId for ReservationId {
+    fn of_text(text: &str) -> Option<Self> {
+        ReservationId::parse(text).ok()
     }
 }
 

@@ -17,6 +17,10 @@ use futures::FutureExt;
 use jiff::SignedDuration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use shards::{
+    Position,
+    ids::{BodyHash, Identity},
+};
 use store::{
     Store,
     idempotency::{Claimed, RequestClaim, RequestKey, StoredResponse},
@@ -26,6 +30,7 @@ use uuid::Uuid;
 
 use crate::{
     Shared,
+    asking::at_position,
     auth::Caller,
     envelope,
     error::{ApiError, Code, FieldError},
@@ -40,7 +45,8 @@ const POLL: Duration = Duration::from_millis(100);
 const KEY_BYTES_MAX: usize = 255;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Says that an answer was given before.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The header, for the OpenAPI document.
 #[derive(utoipa::IntoParams)]
@@ -57,19 +63,33 @@ pub(crate) struct OnceHeader {
 pub(crate) struct Reply {
     status: StatusCode,
     body: Vec<u8>,
+    position: Option<Position>,
 }
 
 impl Reply {
     /// A JSON answer.
     pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Reply {
         let body = serde_json::to_vec(value).expect("plain data has only string keys");
-        Reply { status, body }
+        Reply { status, body, position: None }
     }
 
-    fn stored(self) -> StoredResponse {
-        let content_type = "application/json".to_owned();
-        StoredResponse { status: self.status.as_u16(), content_type, body: self.body }
+    /// The same with the place in the journal that it reflects.
+    pub(crate) fn at(mut self, position: Position) -> Reply {
+        self.position = Some(position);
+        self
     }
+
+    fn stored(self) -> First {
+        let content_type = "application/json".to_owned();
+        let (status, body) = (self.status.as_u16(), self.body);
+        First { stored: StoredResponse { status, content_type, body }, position: self.position }
+    }
+}
+
+/// A first answer: what is kept of it, and the place that only it names.
+struct First {
+    stored: StoredResponse,
+    position: Option<Position>,
 }
 
 /// How a POST may be repeated: its key, if it has one, and the route that the key belongs to.
@@ -105,6 +125,19 @@ fn refused_key(what: &str) -> ApiError {
 }
 
 impl Once {
+    /// Whether the request carries a key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// For calls that are repeated by the shard, which renders the answer again from its decision:
+    /// what makes a repeat a repeat, where the request carries a key.
+    pub(crate) fn identity(&self, body: &[u8]) -> Option<engine::command::Once> {
+        let id = digest([self.route.as_bytes(), self.key.as_deref()?.as_bytes()]);
+        let identity = Identity::of(b"key", &id).0;
+        Some(engine::command::Once { identity, body: BodyHash::of(body).0, seen: None })
+    }
+
     /// The client's key, if there is one. It is stored nowhere: what is stored under it is found by
     /// a hash that it goes into.
     pub(crate) fn key(&self) -> Option<&str> {
@@ -129,7 +162,7 @@ impl Once {
     {
         let Some(text) = &self.key else {
             let task = tokio::spawn(caught(work(bits)).in_current_span());
-            return finished(task).await?.map(|reply| answer(reply.stored()));
+            return finished(task).await?.map(|reply| first_answer(reply.stored()));
         };
         let key = request_key(caller, &self.route, text);
         let patience_ends_at = tokio::time::Instant::now() + state.limits.repeat_patience;
@@ -142,7 +175,9 @@ impl Once {
                     let store = Arc::clone(&state.store);
                     let request_id = caller.request_id.clone();
                     let first = first_try(store, key, request_id, work(bits));
-                    return finished(tokio::spawn(first.in_current_span())).await?.map(answer);
+                    return finished(tokio::spawn(first.in_current_span()))
+                        .await?
+                        .map(first_answer);
                 }
                 Claimed::Answered(stored) => return Ok(replayed(stored)),
                 Claimed::OtherBody => {
@@ -191,10 +226,12 @@ async fn first_try(
     key: RequestKey,
     request_id: String,
     work: impl Future<Output = Result<Reply, ApiError>>,
-) -> Result<StoredResponse, ApiError> {
-    let stored = match caught(work).await {
+) -> Result<First, ApiError> {
+    let first = match caught(work).await {
         Ok(reply) => reply.stored(),
-        Err(error) if error.is_final() => problem_to_store(&error, &request_id).await?,
+        Err(error) if error.is_final() => {
+            First { stored: problem_to_store(&error, &request_id).await?, position: None }
+        }
         Err(error) => {
             if let Err(failure) = store.release_request(&key).await {
                 tracing::warn!(error = %failure, "could not release an idempotency key");
@@ -204,10 +241,10 @@ async fn first_try(
     };
     // The work is done and the client is told so. Should this fail, a repeat finds the work by its
     // ids.
-    if let Err(failure) = store.answer_request(&key, &stored).await {
+    if let Err(failure) = store.answer_request(&key, &first.stored).await {
         tracing::warn!(error = %failure, "could not keep the answer of an idempotency key");
     }
-    Ok(stored)
+    Ok(first)
 }
 
 async fn problem_to_store(error: &ApiError, request_id: &str) -> Result<StoredResponse, ApiError> {
@@ -226,6 +263,13 @@ async fn caught(work: impl Future<Output = Result<Reply, ApiError>>) -> Result<R
 
 async fn finished<T>(task: tokio::task::JoinHandle<T>) -> Result<T, ApiError> {
     task.await.map_err(ApiError::internal)
+}
+
+fn first_answer(first: First) -> Response {
+    match first.position {
+        Some(position) => at_position(position, answer(first.stored)),
+        None => answer(first.stored),
+    }
 }
 
 fn answer(stored: StoredResponse) -> Response {

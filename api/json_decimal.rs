@@ -21,6 +21,11 @@ use utoipa::{
 pub(crate) struct Decimal(String);
 
 impl Decimal {
+    /// The text.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     fn of_json(raw: &str) -> Option<Decimal> {
         let text = match raw.as_bytes().first()? {
             b'"' => serde_json::from_str(raw).ok()?,

@@ -28,6 +28,27 @@ impl PartialSchema for Number {
 
 impl ToSchema for Number {}
 
+/// A number with up to three decimals, as its thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Thousandths(pub(crate) u32);
+
+impl Serialize for Thousandths {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = format!("{}.{:03}", self.0.div_euclid(1000), self.0.rem_euclid(1000));
+        let text = text.trim_end_matches('0').trim_end_matches('.').to_owned();
+        let raw = RawValue::from_string(text);
+        raw.expect("plain decimal text is a JSON number").serialize(serializer)
+    }
+}
+
+impl PartialSchema for Thousandths {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Number).into()
+    }
+}
+
+impl ToSchema for Thousandths {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

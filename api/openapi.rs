@@ -2,7 +2,7 @@
 //! share.
 
 use utoipa::{
-    PartialSchema, ToSchema,
+    OpenApi as _, PartialSchema, ToSchema,
     openapi::{
         Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
         Response, ResponseBuilder,
@@ -11,7 +11,11 @@ use utoipa::{
     },
 };
 
-use crate::error::{Code, FieldError, PROBLEM_JSON, Problem};
+use crate::{
+    amount::Amount,
+    dto_decision::{DecisionNumbers, DecisionView},
+    error::{Code, FieldError, PROBLEM_JSON, Problem},
+};
 
 const KEY: &str = "api_key";
 
@@ -33,6 +37,9 @@ pub(crate) fn preface() -> OpenApi {
         (Problem::name(), Problem::schema()),
         (FieldError::name(), FieldError::schema()),
         (Code::name(), Code::schema()),
+        (DecisionView::name(), DecisionView::schema()),
+        (DecisionNumbers::name(), DecisionNumbers::schema()),
+        (Amount::name(), Amount::schema()),
     ] {
         components.schemas.insert(name.into_owned(), schema);
     }
@@ -41,10 +48,15 @@ pub(crate) fn preface() -> OpenApi {
         .components(Some(components))
         .security(Some([SecurityRequirement::new(KEY, Vec::<String>::new())]))
         .build()
+        .merge_from(crate::paths::SuffixedOperations::openapi())
 }
 
 /// The finished document.
 pub(crate) fn document(mut openapi: OpenApi) -> String {
+    // The router's word for "with slashes" is none of OpenAPI's.
+    let paths = std::mem::take(&mut openapi.paths.paths);
+    openapi.paths.paths =
+        paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     for item in openapi.paths.paths.values_mut() {
         for operation in operations(item) {
             for (status, response) in &mut operation.responses.responses {

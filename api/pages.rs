@@ -92,6 +92,16 @@ impl Asked {
     }
 }
 
+/// The page of items that are all at hand, in the order of their places.
+pub(crate) fn page_of<T>(items: Vec<T>, asked: &Asked, place: impl Fn(&T) -> String) -> Page<T> {
+    let is_after = |item: &T| asked.after.as_ref().is_none_or(|after| place(item) > *after);
+    let mut rest = items.into_iter().filter(is_after).peekable();
+    let data: Vec<T> = rest.by_ref().take(asked.limit).collect();
+    let has_more = rest.peek().is_some();
+    let next_cursor = data.last().filter(|_| has_more).map(|last| cursor(&place(last)));
+    Page { data, next_cursor }
+}
+
 /// The cursor of a place.
 pub(crate) fn cursor(place: &str) -> String {
     URL_SAFE_NO_PAD.encode(place)

@@ -5,7 +5,9 @@ use domain::{Money, RateContext, Usage as Consumed};
 use serde_json::value::RawValue;
 use usage::{Flag, RawFormat, RawUsageError, RawUsageErrorKind, Strictness};
 
-use crate::{dto_estimate::FlagView, error::FieldError, estimate::MODEL_BYTES_MAX};
+use crate::{
+    dto_estimate::FlagView, error::FieldError, estimate::MODEL_BYTES_MAX, usage_input::read_usage,
+};
 
 const POINTER: &str = "/raw_usage";
 
@@ -23,6 +25,19 @@ pub(crate) struct RawUsage {
     pub(crate) said: Said,
 }
 
+impl RawUsage {
+    /// A usage in our own words, with nothing said beside it.
+    pub(crate) fn of_usage(usage: Consumed) -> RawUsage {
+        RawUsage {
+            usage,
+            context: RateContext::default(),
+            model: None,
+            beyond: vec![],
+            said: Said::default(),
+        }
+    }
+}
+
 /// What a block says besides what was consumed.
 #[derive(Default)]
 pub(crate) struct Said {
@@ -32,8 +47,32 @@ pub(crate) struct Said {
     pub(crate) flags: Vec<FlagView>,
 }
 
+/// What was consumed, by whichever of the two ways says it: `usage`, or `raw_usage` with its
+/// `raw_format`.
+pub(crate) fn consumed(
+    usage: Option<&RawValue>,
+    raw_usage: Option<&RawValue>,
+    raw_format: Option<&str>,
+) -> Result<RawUsage, Vec<FieldError>> {
+    let wrong = |place: &str, detail: &str| Err(vec![FieldError::at(place, detail)]);
+    match (usage, raw_usage, raw_format) {
+        (Some(usage), None, None) => Ok(RawUsage::of_usage(read_usage(usage, "/usage")?)),
+        (None, Some(raw), Some(format)) => read_raw(raw, format).map_err(|wrong| vec![wrong]),
+        (None, Some(_), None) => {
+            wrong("/raw_format", "`raw_usage` needs its `raw_format`, such as `openai_chat`")
+        }
+        (Some(_), None, Some(_)) => {
+            wrong("/raw_format", "`raw_format` is for `raw_usage`; `usage` has one form only")
+        }
+        (Some(_), Some(_), _) => wrong("/raw_usage", "say `usage` or `raw_usage`, not both"),
+        (None, None, _) => {
+            wrong("/usage", "say what is consumed: `usage`, or `raw_usage` with its `raw_format`")
+        }
+    }
+}
+
 /// Reads a block of a format, untouched as it was sent.
-pub(crate) fn read_raw(block: &RawValue, format: &str) -> Result<RawUsage, FieldError> {
+fn read_raw(block: &RawValue, format: &str) -> Result<RawUsage, FieldError> {
     let format = RawFormat::parse(format)
         .map_err(|unknown| FieldError::at("/raw_format", unknown.to_string()))?;
     let reading = usage::read(format, block.get(), Strictness::Refuse).map_err(refused)?;

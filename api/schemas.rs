@@ -34,7 +34,9 @@ schemas! {
     /// A provider's own finest cut.
     Finest = words(&["minute", "hour", "day"]);
     /// Which costs.
-    Source = words(&["billed"]);
+    Source = words(&["billed", "reported"]);
+    /// By which door an event came.
+    EventSource = words(&["track", "commit", "otlp", "cloudevents", "reversal", "reprice"]);
     /// What becomes of a deleted connection's charges.
     ChargesFate = words(&["keep", "delete"]);
     /// What a bad row does to its file.
@@ -57,6 +59,32 @@ schemas! {
     ]);
     /// What a charge is for.
     Category = words(&["usage", "purchase", "tax", "credit", "adjustment"]);
+    /// How hard a policy is.
+    PolicyMode = words(&["open", "block", "strict"]);
+    /// What is answered while nobody can tell how much is used.
+    OnUnavailable = words(&["refuse", "allow"]);
+    /// Whether a policy is in force.
+    PolicyState = words(&["opening", "active"]);
+    /// What a policy counts.
+    LimitUnit = words(&["usd", "credits", "requests", "tokens"]);
+    /// A calendar's period.
+    CalendarUnit = words(&["minute", "hour", "day", "week", "month", "quarter", "year"]);
+    /// How full the fullest policy is.
+    Health = words(&["none", "healthy", "warning", "critical", "over"]);
+    /// Which kind of window.
+    WindowKind = words(&["calendar", "anchored", "session", "sliding", "total"]);
+    /// What became of a report.
+    EventStatus = words(&["accepted", "duplicate", "rejected"]);
+    /// How a reservation is.
+    ReservationState = words(&["held", "committed", "released", "expired"]);
+    /// A node of the tree of paths; empty: the environment itself.
+    PathText = text().pattern(Some(PATH_PATTERN));
+    /// A policy's id.
+    PolicyKey = text().pattern(Some("^pol_[0-9a-hjkmnp-tv-z]{26}$"));
+    /// A reservation's id.
+    ReservationKey = text().pattern(Some("^res_[0-9a-hjkmnp-tv-z]{26}$"));
+    /// A duration of ISO 8601.
+    Duration = text().pattern(Some("^P[0-9YMWDTHS]+$"));
     /// What an API key may do.
     ScopeName = words(&["read", "write", "track", "admin"]);
     /// Which of an organization's two worlds.
@@ -72,10 +100,15 @@ schemas! {
     /// The place where a page begins.
     Cursor = text().pattern(Some("^[A-Za-z0-9_-]+$"));
     /// Dimensions with commas; none is fine.
-    GroupBy = text().pattern(Some(
-        "^(|(provider|service|model|unit|connection|sub_account|api_key)\
-         (,(provider|service|model|unit|connection|sub_account|api_key))*)$",
-    ));
+    GroupBy = text().pattern(Some(concat!(
+        "^(|(provider|service|model|unit|connection|sub_account|api_key|path|end_user|call_site",
+        "|tag:[^,]+)(,(provider|service|model|unit|connection|sub_account|api_key|path|end_user",
+        "|call_site|tag:[^,]+))*)$",
+    )));
+    /// An API key's id.
+    ApiKeyId = text().pattern(Some("^key_[0-7][0-9a-hjkmnp-tv-z]{25}$"));
+    /// An end user's number.
+    EndUserNumber = text().pattern(Some("^[0-9]{1,19}$"));
     /// How many items a page may have.
     Limit = ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::Integer))
@@ -85,6 +118,8 @@ schemas! {
     /// A date or an instant.
     Moment = Schema::AnyOf(either(&[KnownFormat::Date, KnownFormat::DateTime]));
 }
+
+const PATH_PATTERN: &str = "^([a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,15})?$";
 
 fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
@@ -115,6 +150,7 @@ mod tests {
         has_exactly::<SyncState>(&domain::connection::SyncState::ALL.map(|word| word.as_str()));
         has_exactly::<FileState>(&domain::FileState::ALL.map(|word| word.as_str()));
         has_exactly::<RawFormat>(&usage::RawFormat::ALL.map(|word| word.as_str()));
+        has_exactly::<LimitUnit>(&domain::LimitUnit::ALL.map(|word| word.as_str()));
         has_exactly::<ScopeName>(&domain::Scope::ALL.map(|word| word.as_str()));
         has_exactly::<WeekdayName>(&domain::time::WEEKDAYS.map(|(_, name)| name));
         has_exactly::<Category>(&domain::ChargeCategory::ALL.map(|word| word.as_str()));

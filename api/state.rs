@@ -8,6 +8,7 @@ use domain::{
 use identity::KeyBits;
 use jiff::Timestamp;
 use prices::OwnPrices;
+use shards::Caps;
 use store::{Store, secrets::SealedSecret};
 use uuid::Uuid;
 
@@ -68,6 +69,8 @@ impl Catalogue {
 pub struct Limits {
     /// Bytes of a JSON body.
     pub body_bytes_max: usize,
+    /// Bytes of reported usage, as sent and once inflated.
+    pub intake_bytes_max: usize,
     /// Bytes of an uploaded file.
     pub upload_bytes_max: u64,
     /// Time for any request but an upload.
@@ -76,6 +79,8 @@ pub struct Limits {
     pub upload_idle_timeout: Duration,
     /// How long a repeat under one idempotency key waits for the first request to end.
     pub repeat_patience: Duration,
+    /// How long the answer to a new policy waits until it is in force.
+    pub opening_patience: Duration,
     /// Own prices of an organization in one environment.
     pub own_prices_max: usize,
 }
@@ -84,10 +89,12 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             body_bytes_max: 1 << 20,
+            intake_bytes_max: 10 << 20,
             upload_bytes_max: 5 << 30,
             request_timeout: Duration::from_secs(30),
             upload_idle_timeout: Duration::from_secs(60),
             repeat_patience: Duration::from_secs(10),
+            opening_patience: Duration::from_secs(5),
             own_prices_max: 10_000,
         }
     }
@@ -110,6 +117,8 @@ pub struct AppState {
     pub vault: Arc<dyn Sealer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Decides about caps and books what is reported.
+    pub caps: Arc<dyn Caps>,
     /// Sums costs and lists charges.
     pub reports: Arc<dyn Reports>,
     /// Connectors and formats.

@@ -92,6 +92,23 @@ impl ProviderId {
     }
 }
 
+/// Who bills what a service sells, by name: the clouds for what they sell under other names, every
+/// other service for itself.
+///
+/// ```
+/// use domain::names::provider_of;
+/// assert_eq!((provider_of("bedrock"), provider_of("vertex")), ("aws", "gcp"));
+/// assert_eq!(provider_of("openai"), "openai");
+/// ```
+#[must_use]
+pub fn provider_of(service: &str) -> &str {
+    match service {
+        "bedrock" => "aws",
+        "google" | "vertex" => "gcp",
+        itself => itself,
+    }
+}
+
 /// First words of provider names in billing files, as slugs, and who that is.
 const KNOWN_NAMES: &[(&str, &str)] = &[
     ("amazon-web-services", "aws"),

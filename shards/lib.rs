@@ -13,6 +13,7 @@ mod homes;
 pub mod ids;
 mod live;
 mod load;
+mod merge_sums;
 pub mod node;
 pub mod parts;
 mod projector;

@@ -18,6 +18,7 @@ use crate::facts;
 use crate::ids::{merge_policy, merge_runs};
 use crate::live::{Live, entries_of};
 use crate::load::{Loaded, READ_BYTES};
+use crate::merge_sums::SumBlocks;
 use crate::node::wait_for;
 
 /// Upkeep of one shard.
@@ -25,19 +26,27 @@ pub(crate) struct Upkeep {
     live: Arc<Live>,
     /// Policies whose past is being entered.
     entered: BTreeSet<u128>,
+    sums: SumBlocks,
     snapshot_seq: Option<u64>,
     truncated_at: Option<Instant>,
 }
 
 impl Upkeep {
     pub(crate) fn new(live: Arc<Live>) -> Upkeep {
-        Upkeep { live, entered: BTreeSet::new(), snapshot_seq: None, truncated_at: None }
+        Upkeep {
+            live,
+            entered: BTreeSet::new(),
+            sums: SumBlocks::default(),
+            snapshot_seq: None,
+            truncated_at: None,
+        }
     }
 
     /// Does what is to be done now.
     pub(crate) async fn tend(&mut self, shadow: &Loaded) -> Result<(), ShardError> {
         self.enter_bases(shadow).await?;
         self.merge_ids().await?;
+        self.sums.merge(&self.live, shadow).await?;
         self.write_snapshot(shadow).await?;
         self.truncate().await
     }
@@ -218,7 +227,8 @@ async fn enter(live: &Live, request: Request) {
 }
 
 const BLOCKS_AT_ONCE: usize = 256;
-const MERGED_HERE_BYTES: usize = 256 << 10;
+/// What is merged without a thread of its own.
+pub(crate) const MERGED_HERE_BYTES: usize = 256 << 10;
 const ENTER_TRIES: usize = 100;
 const SNAPSHOT_CHUNK_BYTES: usize = 8 << 20;
 const TRUNCATE_EVERY: Duration = Duration::from_secs(3600);

@@ -143,10 +143,12 @@ impl Writer {
             forgotten.retain(|id| state.reservation(*id).is_none() && state.ended(*id).is_none());
         }
         let once_count = lookups.len();
-        // A late commit comes after an end that is remembered first, and goes before it.
-        let of = |id: &u128| [late_commit_identity(*id), reservation_identity(*id)];
-        let lookup = |identity| Lookup { identity, v7_day: None };
-        lookups.extend(forgotten.iter().flat_map(of).map(lookup));
+        // Of one that expired and was committed late, the commit is the last word.
+        for id in &forgotten {
+            for identity in [late_commit_identity(*id), reservation_identity(*id)] {
+                lookups.push(Lookup { identity, v7_day: None });
+            }
+        }
         let (mut seen, as_of) = self.live.look_up(&lookups, self.live.parts.now()).await?;
         let places = seen.split_off(once_count);
         let mut ended = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Outlay's own id of an event (`evt_…`): a `UUIDv7` that tells where in the journal the event is.
 //!
-//! 48 bits are the millisecond of its arrival, as in every `UUIDv7`, so that text order is the order
-//! of arrival; of the 74 bits that are otherwise random, 62 are the journal entry and 12 the place
+//! 48 bits are the millisecond of its arrival, as in every `UUIDv7`, so that text order is the
+//! order of arrival; of the 74 bits that are otherwise random, 62 are the entry and 12 the place
 //! within it. So no index is needed to find an event by its id, and a repeat gives the same one. To
 //! clients it is opaque.
 

@@ -255,16 +255,14 @@ impl Gathered {
             if policy.record.window.sliding().is_some() {
                 continue;
             }
-            let known = policy.windows.iter().find(|open| Some(open.number) == late.window);
-            let bounds = match late.start < late.end {
-                _ if known.is_some() => known.map(|window| (window.start, window.end)),
-                true => Some((late.start, late.end)),
+            let by_number = policy.windows.iter().find(|open| Some(open.number) == late.window);
+            let known = by_number.or_else(|| {
                 // One instant: the window is known only where the state still keeps it, closed.
-                false => policy
-                    .window_at(late.start)
-                    .filter(|window| window.end <= state.time())
-                    .map(|window| (window.start, window.end)),
-            };
+                let found = policy.window_at(late.start).filter(|_| late.start >= late.end);
+                found.filter(|window| late.window.is_none() && window.end <= state.time())
+            });
+            let by_rule = (late.start < late.end).then_some((late.start, late.end));
+            let bounds = known.map(|window| (window.start, window.end)).or(by_rule);
             if let Some(bounds) = bounds {
                 self.window(late.policy, bounds, late.used, late.used);
             }

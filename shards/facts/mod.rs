@@ -1,8 +1,8 @@
 //! From the journal to the tables, without I/O: the same entries always become the same bytes.
 //!
-//! Begin with [`project`]: it follows entries with a copy of the state and gathers what they become:
-//! events ([`event_block`]), their sums ([`sum_block`]), ids, windows, crossings, audit events.
-//! [`Base`] reads sums back for a policy that was made in the middle of its window.
+//! Begin with [`project`]: it follows entries with a copy of the state and gathers what they
+//! become: events ([`event_block`]), their sums ([`sum_block`]), ids, windows, crossings, what is
+//! audited. [`Base`] reads sums back for a policy that was made in the middle of its window.
 
 mod base;
 mod crossing;
@@ -14,6 +14,7 @@ mod row_columns;
 mod run_record;
 mod sealed;
 pub mod sum_block;
+mod sum_merge;
 
 pub use base::{Base, base};
 pub use crossing::Crossing;
@@ -26,3 +27,4 @@ pub use run_record::{
 };
 pub use sealed::FactsError;
 pub use sum_block::{Sum, SumKey, SumKind, Sums, merge_sums};
+pub use sum_merge::{SUM_BLOCKS_MAX, SUM_BLOCKS_MIN, SUM_ROWS_MAX, SumBlockSize, sums_to_merge};

@@ -30,8 +30,8 @@ pub struct Chunk {
 ///
 /// `shadow` is the projector's own copy of the state, as of the entry before the first; afterwards
 /// it is as of [`Chunk::to_seq`], as if it had replayed. The same entries give the same chunk, and
-/// however they are cut, the same totals. A chunk ends with an entry that makes a policy, so that no
-/// block has something from before the policy and something from after.
+/// however they are cut, the same totals. A chunk ends with an entry that makes a policy, so that
+/// no block has something from before the policy and something from after.
 #[must_use]
 pub fn project(shard: Shard, shadow: &mut State, entries: &[(u64, Entry)]) -> Chunk {
     let from = shadow.seq();

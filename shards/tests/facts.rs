@@ -130,7 +130,8 @@ proptest! {
         prop_assert_eq!(tokens, rows.iter().map(|row| i128::from(row.measures.tokens)).sum());
         let originals = rows.iter().filter(|row| row.corrects.is_none()).count();
         let reversals = rows.len() - originals;
-        prop_assert_eq!(count, i64::try_from(originals).unwrap() - i64::try_from(reversals).unwrap());
+        let expected = i64::try_from(originals).unwrap() - i64::try_from(reversals).unwrap();
+        prop_assert_eq!(count, expected);
     }
 
     #[test]

@@ -34,16 +34,22 @@ async fn until_truncated(stage: &Stage, node: usize) {
 #[test]
 fn truncated_then_appended() {
     in_simulated_time(async {
-        let stage = Stage::set(2, NOON);
+        let stage = Stage::set(3, NOON);
         stage.policy(0, policy(7, "a", 100, Window::Total, Mode::Strict)).await;
-        assert!(held(&stage.answered(1, reserve(1, "a", 10, 5)).await));
-        // Node 1 hears of nothing while node 0 fills the policy, and lets go of the entries.
+        for node in 1..3 {
+            let id = u128::try_from(node).unwrap();
+            assert!(held(&stage.answered(node, reserve(id, "a", 10, 5)).await));
+        }
+        // The others hear of nothing while node 0 fills the policy, and lets go of the entries.
         stage.answered(0, track("spent", "a", 95, NOON)).await;
         until_truncated(&stage, 0).await;
-        let answered = stage.answered(1, reserve(2, "a", 10, 60)).await;
-        assert!(matches!(answered, Answered::Refused(Refusal::Policy(_))), "{answered:?}");
+        // One appends where nothing counts any more, one only looks: both must notice.
         let answered = stage.answered(1, track("after", "a", 1, NOON)).await;
         assert!(matches!(answered, Answered::Booked(_)), "{answered:?}");
+        for node in 1..3 {
+            let answered = stage.answered(node, reserve(9, "a", 10, 60)).await;
+            assert!(matches!(answered, Answered::Refused(Refusal::Policy(_))), "{answered:?}");
+        }
         stage.all_is_well().await;
     });
 }

@@ -9,7 +9,7 @@ use crate::test_app::TestApp;
 #[tokio::test]
 async fn what_is_not_there_and_what_is_not_allowed_are_problems() {
     let app = TestApp::start().await;
-    for path in ["/", "/v1", "/v1/nothing", "/v1/connections/", "/v1/track"] {
+    for path in ["/", "/v1", "/v1/nothing", "/v1/connections/", "/v1/tracks"] {
         app.get(path).send().await.problem(404, "not_found");
     }
     let answer = app.call("PUT", "/v1/connections").send().await;

@@ -111,16 +111,15 @@ async fn wrong_and_unbuilt_questions_are_refused() {
         let answer = app.get(&format!("/v1/costs?{query}")).send().await;
         answer.refuses("validation_failed", parameter);
     }
-    for (query, parameter) in [
-        ("source=reported", "source"),
-        ("source=effective", "source"),
-        ("group_by=model,path", "group_by"),
-        ("group_by=tag:team", "group_by"),
-        ("path=acme", "path"),
+    for (query, parameter, what_to_do) in [
+        ("source=effective", "source", "not built yet"),
+        ("group_by=model,path", "group_by", "add `source=reported`"),
+        ("group_by=tag:team", "group_by", "add `source=reported`"),
+        ("path=acme", "path", "add `source=reported`"),
     ] {
         let answer = app.get(&format!("/v1/costs?{query}")).send().await;
         answer.refuses("validation_failed", parameter);
-        assert!(answer.text().contains("not built yet"), "{answer:?}");
+        assert!(answer.text().contains(what_to_do), "{answer:?}");
     }
     app.get("/v1/costs?modell=x").send().await.refuses("unknown_field", "modell");
     app.get("/v1/charges?group_by=x").send().await.refuses("unknown_field", "group_by");

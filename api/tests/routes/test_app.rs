@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use vault::{LocalKey, Vault};
 
-use crate::price_catalogue;
+use crate::{memory_caps::MemoryCaps, price_catalogue};
 
 pub(crate) static ACME: ConnectorDescriptor = ConnectorDescriptor {
     id: "acme",
@@ -67,6 +67,10 @@ static FORMAT: FormatDescriptor = FormatDescriptor {
 pub(crate) struct FakeClock(Mutex<Timestamp>);
 
 impl FakeClock {
+    pub(crate) fn set(&self, at: Timestamp) {
+        *self.0.lock().unwrap() = at;
+    }
+
     pub(crate) fn go_on(&self, by: SignedDuration) {
         *self.0.lock().unwrap() += by;
     }
@@ -162,6 +166,8 @@ pub(crate) struct TestApp {
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) vault: Arc<GatedVault>,
+    pub(crate) caps: Arc<MemoryCaps>,
+    prices: Arc<prices::Catalogue>,
     pub(crate) reports: Arc<LaidOutReports>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) organization: OrganizationId,
@@ -180,6 +186,14 @@ impl TestApp {
     }
 
     pub(crate) async fn start_with(limits: Limits, allow_private_urls: bool) -> TestApp {
+        TestApp::start_priced(limits, allow_private_urls, price_catalogue::catalogue()).await
+    }
+
+    pub(crate) async fn start_priced(
+        limits: Limits,
+        allow_private_urls: bool,
+        prices: prices::Catalogue,
+    ) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("outlay.db")).await.unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -198,6 +212,8 @@ impl TestApp {
             router: Router::new(),
             store,
             vault,
+            caps: Arc::new(MemoryCaps::new(clock.clone())),
+            prices: Arc::new(prices),
             reports: Arc::default(),
             clock,
             organization,
@@ -218,14 +234,16 @@ impl TestApp {
             store: Arc::clone(&self.store),
             vault: self.vault.clone(),
             clock: self.clock.clone(),
+            caps: self.caps.clone(),
             reports: self.reports.clone(),
             catalogue: Catalogue { connectors: vec![&ACME, &BETA], formats: vec![&FORMAT] },
-            prices: Arc::new(price_catalogue::catalogue()),
+            prices: Arc::clone(&self.prices),
             operator_prices: Arc::default(),
             wake: Arc::new(move || {
                 counter.fetch_add(1, Ordering::SeqCst);
                 assert!(!panics.swap(false, Ordering::SeqCst), "the process is killed here");
             }),
+            settings_changed: Arc::new(|| {}),
             metrics: Arc::new(|| "outlay_up 1\n".to_owned()),
             limits,
             local_token: Some(LocalToken { sha256: token, organization: self.organization }),

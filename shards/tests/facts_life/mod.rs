@@ -1,6 +1,6 @@
 //! A made-up shard's life: acts become requests, requests decisions, decisions entries.
 
-use engine::command::{Commit, Correct, EndedHow, Event, Once, PutPath, Reserve};
+use engine::command::{Adjust, Commit, Correct, EndedHow, Event, Once, PutPath, Reserve};
 use engine::policy::{Alert, Mode, PolicyRecord, Threshold, Unit, Window};
 use engine::{Command, Entry, Measures, Outcome, Request, State, Verdict, decide, due};
 use proptest::prelude::*;
@@ -258,6 +258,32 @@ impl Life {
         }
     }
 
+    fn reserve(&mut self, path: u8, cost: i128) -> Command {
+        self.reserved += 1;
+        let event = event(path, cost, self.now, String::new(), false);
+        Command::Reserve(Reserve {
+            reservation: self.reserved,
+            path: event.path,
+            service: event.service,
+            model: event.model,
+            estimate: event.measures,
+            ttl: HOUR / 2,
+        })
+    }
+
+    fn adjust(&self, path: u8, cost: i128) -> Command {
+        let event = event(path, cost, START, String::new(), false);
+        Command::Adjust(Adjust {
+            key: "a key".to_owned(),
+            revision: (self.state.seq() + 1, 0, 0),
+            at: START,
+            path: event.path,
+            service: event.service,
+            model: event.model,
+            measures: Measures { cost, ..Measures::default() },
+        })
+    }
+
     fn request(&mut self, act: &Act) -> Option<Request> {
         let number = self.tracked.len();
         let mut once = None;
@@ -267,18 +293,7 @@ impl Life {
                 once = Some(event_identity(&id).0);
                 Command::Track(event(*path, *cost, *at, id, *tag))
             }
-            Act::Reserve { path, cost } => {
-                self.reserved += 1;
-                let event = event(*path, *cost, self.now, String::new(), false);
-                Command::Reserve(Reserve {
-                    reservation: self.reserved,
-                    path: event.path,
-                    service: event.service,
-                    model: event.model,
-                    estimate: event.measures,
-                    ttl: HOUR / 2,
-                })
-            }
+            Act::Reserve { path, cost } => self.reserve(*path, *cost),
             Act::Commit { reservation, cost } => {
                 let known = self.state.ended(*reservation).map(|ended| ended.how);
                 if known.is_none() && self.state.reservation(*reservation).is_none() {
@@ -301,18 +316,7 @@ impl Life {
                 once = Some(shards::ids::Identity::of(b"reversal", id.as_bytes()).0);
                 Command::Correct(Correct { event, of: event_identity(&id).0, windows })
             }
-            Act::Adjust { path, cost } => {
-                let event = event(*path, *cost, START, String::new(), false);
-                Command::Adjust(engine::command::Adjust {
-                    key: "a key".to_owned(),
-                    revision: (self.state.seq() + 1, 0, 0),
-                    at: START,
-                    path: event.path,
-                    service: event.service,
-                    model: event.model,
-                    measures: Measures { cost: *cost, ..Measures::default() },
-                })
-            }
+            Act::Adjust { path, cost } => self.adjust(*path, *cost),
             Act::MakePolicy { path, window, model } => {
                 self.made += 1;
                 Command::CreatePolicy(record(self.made, path_of(*path), *window, *model))

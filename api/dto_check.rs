@@ -1,0 +1,34 @@
+//! Whether a call may be made, as plain data.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{dto_policy::StandingView, error::Code, schemas};
+
+/// Whether a call may be made now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CheckView {
+    /// Whether.
+    pub(crate) allowed: bool,
+    /// The mode that decided: that of the policy which says no, or else the hardest of those that
+    /// were asked; `open` where there is none.
+    #[schema(value_type = schemas::PolicyMode)]
+    pub(crate) mode: &'static str,
+    /// A strict policy counts the call: reserve before it is made.
+    pub(crate) reservation_required: bool,
+    /// True where the model has no price and a strict policy needs one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unpriced: bool,
+    /// How long ago it was sure that nothing newer is there, where that is more than two seconds:
+    /// then each policy's `on_unavailable` decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stale_ms: Option<u64>,
+    /// Why not: `quota_exceeded`, `unpriced`, `unavailable`, `path_archived` or `service_mismatch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<Code>,
+    /// The policy that says no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<StandingView>,
+    /// All policies that the call meets, the nearest first.
+    pub(crate) policies: Vec<StandingView>,
+}
