@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use engine::Entry;
 use store::facts::{Checkpoint, Projected};
+use store::journal::Shard;
 
 use crate::error::ShardError;
 use crate::facts;
 use crate::live::Live;
 use crate::load::{Loaded, READ_BYTES, checked, load_until, stopped};
+use crate::parts::Parts;
 use crate::upkeep::Upkeep;
 
 /// The projector of a shard.
@@ -54,11 +56,15 @@ impl Projector {
         let mut kept = live.kept.subscribe();
         loop {
             upkeep.tend(&shadow).await?;
-            let wait = kept.wait_for(|kept| *kept > from.seq);
+            let is_begun_anew = || live.position().incarnation > shadow.incarnation;
+            let wait = kept.wait_for(|kept| *kept > from.seq || is_begun_anew());
             match tokio::time::timeout(IDLE, wait).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) => return Ok(()),
                 Err(_) => continue,
+            }
+            if live.position().incarnation > shadow.incarnation {
+                return Ok(());
             }
             match self.project_next(&mut shadow, from).await? {
                 Some(to) => from = to,
@@ -74,37 +80,19 @@ impl Projector {
         from: Checkpoint,
     ) -> Result<Option<Checkpoint>, ShardError> {
         let live = &*self.live;
-        let incarnation = shadow.incarnation;
-        let read = live.parts.store.entries(live.shard, incarnation, from.seq, READ_BYTES);
-        let stored = read.await?;
-        let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(stored.len());
-        let (mut after, mut batch) = (from.seq, shadow.last_batch);
-        for entry in &stored {
-            entries.push((entry.seq, checked(entry, after, batch)?));
-            (after, batch) = (entry.seq, entry.batch);
-        }
-        if entries.is_empty() {
-            return Ok(Some(from));
-        }
-        let chunk = facts::project(live.shard, &mut shadow.state, &entries);
-        let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
-        shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
-        let to = Checkpoint { incarnation, seq: chunk.to_seq };
-        // The state has followed: this very chunk is written, however often it takes.
-        loop {
-            match live.parts.store.project(live.shard, from, to, &chunk.facts).await {
-                Ok(Projected::Done) => break,
-                Ok(Projected::Elsewhere(at)) if at == to => break,
-                Ok(Projected::Elsewhere(_)) => return Ok(None),
-                Err(error) => {
-                    tracing::warn!(shard = ?live.shard, error = %error, "a chunk was not written");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+        match project_chunk(&live.parts, live.shard, shadow, from).await? {
+            Step::Nothing => {
+                // What is kept belongs to another incarnation, which the writer has yet to hear of.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok(Some(from))
+            }
+            Step::Elsewhere => Ok(None),
+            Step::Done(chunk, to) => {
+                self.add_ids(&chunk, to.seq).await?;
+                live.projected.send_replace(to.seq);
+                Ok(Some(to))
             }
         }
-        self.add_ids(&chunk, to.seq).await?;
-        live.projected.send_replace(to.seq);
-        Ok(Some(to))
     }
 
     /// Lets look-ups see the chunk's ids.
@@ -124,3 +112,50 @@ impl Projector {
 
 /// How long nothing happens before upkeep is looked at again.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// What came of projecting.
+pub(crate) enum Step {
+    /// There is no entry after the state's place.
+    Nothing,
+    /// Somebody else has moved the checkpoint.
+    Elsewhere,
+    /// A chunk is in the tables.
+    Done(Box<facts::Chunk>, Checkpoint),
+}
+
+/// Projects one chunk of the journal after `from`, which is the place of `shadow`.
+pub(crate) async fn project_chunk(
+    parts: &Parts,
+    shard: Shard,
+    shadow: &mut Loaded,
+    from: Checkpoint,
+) -> Result<Step, ShardError> {
+    let incarnation = shadow.incarnation;
+    let stored = parts.store.entries(shard, incarnation, from.seq, READ_BYTES).await?;
+    let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(stored.len());
+    let (mut after, mut batch) = (from.seq, shadow.last_batch);
+    for entry in &stored {
+        entries.push((entry.seq, checked(entry, after, batch)?));
+        (after, batch) = (entry.seq, entry.batch);
+    }
+    if entries.is_empty() {
+        return Ok(Step::Nothing);
+    }
+    let chunk = facts::project(shard, &mut shadow.state, &entries);
+    let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
+    shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
+    let to = Checkpoint { incarnation, seq: chunk.to_seq };
+    // The state has followed: this very chunk is written, however often it takes.
+    loop {
+        match parts.store.project(shard, from, to, &chunk.facts).await {
+            Ok(Projected::Done) => break,
+            Ok(Projected::Elsewhere(at)) if at == to => break,
+            Ok(Projected::Elsewhere(_)) => return Ok(Step::Elsewhere),
+            Err(error) => {
+                tracing::warn!(?shard, error = %error, "a chunk was not written");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    Ok(Step::Done(Box::new(chunk), to))
+}
