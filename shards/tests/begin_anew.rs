@@ -93,6 +93,18 @@ async fn track(shards: &Shards, id: u8) -> (Answered, Position) {
     (done.answers.into_iter().next().unwrap().result, done.position)
 }
 
+/// Whoever makes a policy enters what came before it, in an entry of its own.
+async fn until_open(shards: &Shards) {
+    loop {
+        let reply = shards.ask(shard(), Question::Policy(7), None).await.unwrap();
+        let Said::Policies(found) = reply.said else { panic!("{reply:?}") };
+        if !found[0].is_opening {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn used(shards: &Shards, least: Option<Position>) -> i128 {
     let reply = shards.ask(shard(), Question::Policy(7), least).await.unwrap();
     let Said::Policies(found) = reply.said else { panic!("{reply:?}") };
@@ -107,6 +119,7 @@ async fn settled(shards: &Shards) {
 async fn filled(world: &World) -> Shards {
     let shards = Shards::new(world.parts());
     shards.submit(shard(), group(policy(), None)).await.unwrap();
+    until_open(&shards).await;
     for id in 0..5 {
         assert!(matches!(track(&shards, id).await.0, Answered::Booked(_)));
     }
