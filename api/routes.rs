@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     Shared, api_keys, audit_log, charges, check, cloud_events, connections, costs, envelope,
     estimate, files, health, openapi, organization, otlp, own_prices, paths, policies, price_list,
-    providers, reservations, syncs, track, upload,
+    providers, reservations, syncs, track, upload, usage_events,
 };
 
 /// All routes, without their limits.

@@ -105,10 +105,6 @@ schemas! {
         "|tag:[^,]+)(,(provider|service|model|unit|connection|sub_account|api_key|path|end_user",
         "|call_site|tag:[^,]+))*)$",
     )));
-    /// A path; the empty one is the environment itself.
-    PathText = text().pattern(Some(
-        "^(|[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,15})$",
-    ));
     /// An API key's id.
     ApiKeyId = text().pattern(Some("^key_[0-7][0-9a-hjkmnp-tv-z]{25}$"));
     /// An end user's number.

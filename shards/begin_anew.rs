@@ -28,7 +28,7 @@ pub async fn begin_anew(parts: &Parts, shard: Shard) -> Result<(), ShardError> {
     }
     loop {
         match project_chunk(parts, shard, &mut shadow, at).await? {
-            Step::Done(_, to) => at = to,
+            Step::Done { to, .. } => at = to,
             Step::Nothing => break,
             Step::Elsewhere => return Err(in_use()),
         }

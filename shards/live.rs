@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::Micros;
 use engine::command::Seen;
 use store::journal::Shard;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;
 
 use crate::caps::Position;
@@ -22,6 +22,8 @@ pub(crate) struct Live {
     pub(crate) parts: Parts,
     pub(crate) queue: Queue,
     core: Mutex<Core>,
+    /// Held for writing while the state has something in it that is not durable.
+    pub(crate) settled: RwLock<()>,
     /// The last entry that is durable and in the state.
     pub(crate) kept: watch::Sender<u64>,
     /// The last entry that is in the tables.
@@ -64,6 +66,7 @@ impl Live {
             shard,
             parts: parts.clone(),
             queue: Queue::new(parts.limits.queue_max),
+            settled: RwLock::default(),
             core: Mutex::new(Core { loaded, ids: Arc::new(ids), confirmed_at }),
             kept: watch::Sender::new(kept),
             projected: watch::Sender::new(projected),

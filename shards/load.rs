@@ -1,5 +1,7 @@
 //! Loading a shard: the newest snapshot, and every entry of the journal after it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use engine::{Entry, FormatError, State};
 use sha2::{Digest, Sha256};
 use store::journal::{JournalEntry, Shard};
@@ -22,9 +24,16 @@ pub(crate) struct Loaded {
 
 /// Loads a shard as its journal has it now.
 pub(crate) async fn load(parts: &Parts, shard: Shard) -> Result<Loaded, ShardError> {
-    let mut loaded = load_snapshot(parts, shard, u64::MAX).await?;
-    while follow(parts, shard, &mut loaded, u64::MAX).await? {}
-    Ok(loaded)
+    loop {
+        let before = parts.store.tail(shard).await?;
+        let loaded = load_until(parts, shard, u64::MAX).await;
+        let Err(error @ ShardError::Stopped { .. }) = loaded else { return loaded };
+        // A truncation may have overtaken the reading: then it is a newer snapshot's turn.
+        let now = parts.store.tail(shard).await?;
+        if (now.incarnation, now.floor) == (before.incarnation, before.floor) {
+            return Err(error);
+        }
+    }
 }
 
 /// Loads a shard as it was at the entry `until`.
@@ -89,11 +98,17 @@ pub(crate) async fn follow(
     let mut followed = false;
     for entry in entries.iter().take_while(|entry| entry.seq <= until) {
         let decoded = checked(entry, loaded.state.seq(), loaded.last_batch)?;
-        loaded.state.replay(entry.seq, &decoded);
+        replay(&mut loaded.state, entry.seq, &decoded)?;
         loaded.last_batch = entry.batch;
         followed = true;
     }
     Ok(followed)
+}
+
+/// Follows an entry; a fault in it ends the shard.
+pub(crate) fn replay(state: &mut State, seq: u64, entry: &Entry) -> Result<(), ShardError> {
+    let followed = catch_unwind(AssertUnwindSafe(|| state.replay(seq, entry)));
+    followed.map_err(|_| stopped(seq, "it cannot be followed"))
 }
 
 /// An entry that comes right after the one with this place and batch.

@@ -144,6 +144,12 @@ impl Caps for Shards {
                 Err(_) => stale_ms = Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             }
         }
+        // What is not durable yet is nobody's to hear, unless it takes so long that nobody is sure.
+        let settled = tokio::time::timeout(limits.fresh_for, live.settled.read()).await;
+        if settled.is_err() {
+            let age = live.core().confirmed_at.elapsed();
+            stale_ms = Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        }
         let now = live.parts.now();
         let core = live.core();
         let (state, incarnation) = (&core.loaded.state, core.loaded.incarnation);

@@ -2,6 +2,7 @@
 //! in its own time. It follows the journal on a state of its own, which is also what snapshots are
 //! written from.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,19 +20,24 @@ use crate::upkeep::Upkeep;
 /// The projector of a shard.
 pub(crate) struct Projector {
     live: Arc<Live>,
+    /// Where the tables were when they were last looked at.
+    from: Checkpoint,
 }
 
 impl Projector {
     pub(crate) fn new(live: Arc<Live>) -> Projector {
-        Projector { live }
+        Projector { live, from: Checkpoint::BEGINNING }
     }
 
     /// Works until the shard is given up.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         loop {
             match self.project_on().await {
                 Ok(()) => {}
                 Err(error @ (ShardError::Stopped { .. } | ShardError::Internal(_))) => {
+                    if self.is_overtaken().await {
+                        continue;
+                    }
                     self.live.stop(&error);
                     return;
                 }
@@ -44,14 +50,16 @@ impl Projector {
     }
 
     /// Projects from where the tables are, until something goes wrong or somebody else is quicker.
-    async fn project_on(&self) -> Result<(), ShardError> {
-        let live = &*self.live;
-        let mut from = live.parts.store.checkpoint(live.shard).await?;
+    async fn project_on(&mut self) -> Result<(), ShardError> {
+        let live = Arc::clone(&self.live);
+        let from = live.parts.store.checkpoint(live.shard).await?;
+        self.from = from;
         let mut shadow = load_until(&live.parts, live.shard, from.seq).await?;
         if shadow.state.seq() != from.seq {
             return Err(stopped(from.seq, "the tables are ahead of the journal"));
         }
         let mut upkeep = Upkeep::new(Arc::clone(&self.live));
+        let mut from = from;
         live.projected.send_replace(from.seq);
         let mut kept = live.kept.subscribe();
         loop {
@@ -67,8 +75,18 @@ impl Projector {
                 return Ok(());
             }
             match self.project_next(&mut shadow, from).await? {
-                Some(to) => from = to,
+                Some(to) => (from, self.from) = (to, to),
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether somebody else has brought the tables further, and let go of what was read here.
+    async fn is_overtaken(&self) -> bool {
+        loop {
+            match self.live.parts.store.checkpoint(self.live.shard).await {
+                Ok(now) => return now != self.from,
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
             }
         }
     }
@@ -80,28 +98,35 @@ impl Projector {
         from: Checkpoint,
     ) -> Result<Option<Checkpoint>, ShardError> {
         let live = &*self.live;
-        match project_chunk(&live.parts, live.shard, shadow, from).await? {
+        let parts = &live.parts;
+        let (chunk, to, is_ours) = match project_chunk(parts, live.shard, shadow, from).await? {
+            Step::Done { chunk, to, is_ours } => (chunk, to, is_ours),
+            Step::Elsewhere => return Ok(None),
             Step::Nothing => {
-                // What is kept belongs to another incarnation, which the writer has yet to hear of.
+                // There are some, but not in this incarnation.
                 tokio::time::sleep(Duration::from_millis(200)).await;
-                Ok(Some(from))
+                return Ok(None);
             }
-            Step::Elsewhere => Ok(None),
-            Step::Done(chunk, to) => {
-                self.add_ids(&chunk, to.seq).await?;
-                live.projected.send_replace(to.seq);
-                Ok(Some(to))
-            }
+        };
+        match is_ours {
+            true => self.add_ids(&chunk, from.seq).await?,
+            false => drop(live.reload_ids().await?),
         }
+        live.projected.send_replace(to.seq);
+        Ok(Some(to))
     }
 
-    /// Lets look-ups see the chunk's ids.
-    async fn add_ids(&self, chunk: &facts::Chunk, to_seq: u64) -> Result<(), ShardError> {
+    /// Lets look-ups see the ids of a chunk after `from_seq`. An index that is not as of there has
+    /// missed a chunk, and would go on without its ids.
+    async fn add_ids(&self, chunk: &facts::Chunk, from_seq: u64) -> Result<(), ShardError> {
         let live = &*self.live;
         let mut ids = (*live.core().ids).clone();
+        if ids.as_of() != from_seq {
+            return live.reload_ids().await.map(drop);
+        }
         let added: Result<Vec<_>, _> = chunk.facts.ids.iter().map(facts::load_run).collect();
         let added = added.map_err(|error| ShardError::Internal(error.to_string()))?;
-        match ids.replace(&[], added, to_seq, live.parts.now()) {
+        match ids.replace(&[], added, chunk.to_seq, live.parts.now()) {
             Ok(()) => live.set_ids(&Arc::new(ids)),
             // Somebody else changed the runs meanwhile.
             Err(_) => drop(live.reload_ids().await?),
@@ -119,11 +144,12 @@ pub(crate) enum Step {
     Nothing,
     /// Somebody else has moved the checkpoint.
     Elsewhere,
-    /// A chunk is in the tables.
-    Done(Box<facts::Chunk>, Checkpoint),
+    /// A chunk is in the tables, written by ours or, cut as it may be, by somebody else.
+    Done { chunk: Box<facts::Chunk>, to: Checkpoint, is_ours: bool },
 }
 
-/// Projects one chunk of the journal after `from`, which is the place of `shadow`.
+/// Projects one chunk of the journal after `from`, where `shadow` is. After a restore `from` is of the
+/// incarnation before.
 pub(crate) async fn project_chunk(
     parts: &Parts,
     shard: Shard,
@@ -141,21 +167,24 @@ pub(crate) async fn project_chunk(
     if entries.is_empty() {
         return Ok(Step::Nothing);
     }
-    let chunk = facts::project(shard, &mut shadow.state, &entries);
+    let state = &mut shadow.state;
+    let projected = catch_unwind(AssertUnwindSafe(|| facts::project(shard, state, &entries)));
+    let chunk = projected.map_err(|_| stopped(from.seq + 1, "it cannot be projected"))?;
     let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
     shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
     let to = Checkpoint { incarnation, seq: chunk.to_seq };
     // The state has followed: this very chunk is written, however often it takes.
-    loop {
+    let is_ours = loop {
         match parts.store.project(shard, from, to, &chunk.facts).await {
-            Ok(Projected::Done) => break,
-            Ok(Projected::Elsewhere(at)) if at == to => break,
+            Ok(Projected::Done) => break true,
+            // An earlier try of ours, or others' chunks that may be cut otherwise.
+            Ok(Projected::Elsewhere(at)) if at == to => break false,
             Ok(Projected::Elsewhere(_)) => return Ok(Step::Elsewhere),
             Err(error) => {
                 tracing::warn!(?shard, error = %error, "a chunk was not written");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-    }
-    Ok(Step::Done(Box::new(chunk), to))
+    };
+    Ok(Step::Done { chunk: Box::new(chunk), to, is_ours })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use engine::{Command, Decision, Entry};
+use store::StoreError;
 
 use crate::answer::{Answer, Answered, answer};
 use crate::caps::{Done, Position};
@@ -17,6 +18,7 @@ pub(crate) async fn finish(live: &Live, waiting: &mut Vec<Waiting>, draft: Draft
     let Draft { decisions, pending, .. } = draft;
     let mut unfinished = vec![];
     for (mut waiting, pending) in waiting.drain(..).zip(pending) {
+        let mut is_known = true;
         for pending in pending {
             let request = &waiting.group.requests[waiting.answers.len()];
             let answered = match pending {
@@ -26,7 +28,14 @@ pub(crate) async fn finish(live: &Live, waiting: &mut Vec<Waiting>, draft: Draft
                 Pending::Repeat(seq) => {
                     let identity = request.once.map(|once| once.identity);
                     let is_event = matches!(request.command, Command::Track(_));
-                    repeat(live, seq, identity.filter(|_| !is_event)).await
+                    match repeat(live, seq, identity.filter(|_| !is_event)).await {
+                        Ok(answer) => answer,
+                        Err(error) => {
+                            tracing::warn!(shard = ?live.shard, error = %error, "not repeated");
+                            is_known = false;
+                            break;
+                        }
+                    }
                 }
                 Pending::Unchanged => first(Answered::Unchanged),
                 Pending::Refused(refusal) => first(Answered::Refused(refusal)),
@@ -35,6 +44,8 @@ pub(crate) async fn finish(live: &Live, waiting: &mut Vec<Waiting>, draft: Draft
             waiting.answers.push(answered);
         }
         match waiting.answers.len() < waiting.group.requests.len() {
+            // The same again gets all answers.
+            _ if !is_known => drop(waiting.reply.send(Err(ShardError::OutcomeUnknown))),
             true => unfinished.push(waiting),
             false => send(live, waiting),
         }
@@ -92,23 +103,25 @@ fn send(live: &Live, waiting: Waiting) {
 
 /// The first answer again, from its stored decision. An event needs to hear only that it was
 /// counted; so does whoever asks when the entry is gone.
-async fn repeat(live: &Live, seq: u64, identity: Option<[u8; 16]>) -> Answer {
+async fn repeat(live: &Live, seq: u64, identity: Option<[u8; 16]>) -> Result<Answer, StoreError> {
     let found = match identity {
-        Some(identity) => find(live, seq, identity).await,
+        Some(identity) => find(live, seq, identity).await?,
         None => None,
     };
     let result = match found {
         Some(decision) => answer(&live.core().loaded.state, &decision),
         None => Answered::Duplicate,
     };
-    Answer { result, is_repeat: true }
+    Ok(Answer { result, is_repeat: true })
 }
 
-async fn find(live: &Live, seq: u64, identity: [u8; 16]) -> Option<Decision> {
+async fn find(live: &Live, seq: u64, identity: [u8; 16]) -> Result<Option<Decision>, StoreError> {
     let incarnation = live.core().loaded.incarnation;
-    let before = seq.checked_sub(1)?;
-    let entries = live.parts.store.entries(live.shard, incarnation, before, 1).await.ok()?;
-    let entry = entries.into_iter().find(|entry| entry.seq == seq)?;
-    let decisions = Entry::decode(&entry.bytes).ok()?.decisions;
-    decisions.into_iter().find(|decision| decision.once.is_some_and(|(of, _)| of == identity))
+    let before = seq.saturating_sub(1);
+    let entries = live.parts.store.entries(live.shard, incarnation, before, 1).await?;
+    let entry = entries.into_iter().find(|entry| entry.seq == seq);
+    let decoded = entry.and_then(|entry| Entry::decode(&entry.bytes).ok());
+    let decisions = decoded.map_or(vec![], |entry| entry.decisions);
+    let is_it = |decision: &Decision| decision.once.is_some_and(|(of, _)| of == identity);
+    Ok(decisions.into_iter().find(is_it))
 }

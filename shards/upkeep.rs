@@ -112,13 +112,7 @@ impl Upkeep {
             if bodies.len() != keys.len() {
                 continue;
             }
-            let merged: IdRunRecord = tokio::task::spawn_blocking(move || {
-                let runs: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-                merge_runs(&runs).map(|run| facts::run_record(&run))
-            })
-            .await
-            .map_err(|error| ShardError::Internal(error.to_string()))?
-            .map_err(|error| ShardError::Internal(error.to_string()))?;
+            let merged = merged(bodies).await?;
             store.merge_id_runs(shard, &keys, Some(&merged)).await?;
             live.reload_ids().await?;
         }
@@ -180,6 +174,22 @@ impl Upkeep {
     }
 }
 
+/// Runs as one. What is little is not worth a thread.
+async fn merged(bodies: Vec<Vec<u8>>) -> Result<IdRunRecord, ShardError> {
+    let is_little = bodies.iter().map(Vec::len).sum::<usize>() < MERGED_HERE_BYTES;
+    let merge = move || {
+        let runs: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+        merge_runs(&runs).map(|run| facts::run_record(&run))
+    };
+    let merged = match is_little {
+        true => merge(),
+        false => tokio::task::spawn_blocking(merge)
+            .await
+            .map_err(|error| ShardError::Internal(error.to_string()))?,
+    };
+    merged.map_err(|error| ShardError::Internal(error.to_string()))
+}
+
 /// Enters a base, however often it takes. Entered twice it counts once.
 async fn enter(live: &Live, request: Request) {
     for _ in 0..ENTER_TRIES {
@@ -201,5 +211,6 @@ async fn enter(live: &Live, request: Request) {
 }
 
 const BLOCKS_AT_ONCE: usize = 256;
+const MERGED_HERE_BYTES: usize = 256 << 10;
 const ENTER_TRIES: usize = 100;
 const TRUNCATE_EVERY: Duration = Duration::from_secs(3600);

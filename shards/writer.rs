@@ -2,20 +2,18 @@
 //! of the journal, and only then answers. One append is under way at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Entry, State};
 use store::journal::{Appended, JournalEntry};
 use tokio::time::Instant;
 
 use crate::draft::{Draft, Faults, Known, reservation_of};
 use crate::error::ShardError;
-use crate::facts::{find_ended, reservation_identity};
+use crate::facts::{find_ended, late_commit_identity, reservation_identity};
 use crate::ids::{Identity, Lookup};
 use crate::live::Live;
-use crate::load::{READ_BYTES, checked, load, load_ids, stopped};
+use crate::load::{READ_BYTES, checked, load, load_ids, replay};
 use crate::queue::Waiting;
 use crate::reply::{finish, refuse};
 
@@ -85,11 +83,12 @@ impl Writer {
     async fn round(&self, taken: Vec<Waiting>) -> Result<(), ShardError> {
         let mut waiting = in_time(taken);
         let mut faults = Faults::default();
-        let (draft, asked_at) = loop {
+        let (draft, confirmed_at, drafting) = loop {
             let known = match self.look_up(&waiting).await {
                 Ok(found) => found,
                 Err(error) => return self.give_back(waiting, error),
             };
+            let drafting = self.live.settled.write().await;
             let asked_at = Instant::now();
             let drafted = Draft::make(&self.live, &waiting, &known, &mut faults);
             let Some(draft) = drafted else {
@@ -97,13 +96,17 @@ impl Writer {
                 continue;
             };
             if draft.is_empty() {
-                if !draft.is_unsure || self.is_newest().await? {
-                    break (draft, asked_at);
+                // Repeats and nothing at all are answered without looking whether it is the newest.
+                if !draft.is_unsure {
+                    break (draft, None, drafting);
+                }
+                if self.is_newest().await? {
+                    break (draft, Some(asked_at), drafting);
                 }
                 continue;
             }
             match self.append(&draft).await {
-                Written::Kept => break (draft, asked_at),
+                Written::Kept => break (draft, Some(asked_at), drafting),
                 Written::Lost => {
                     self.live.core().loaded.state.roll_back();
                     self.catch_up().await?;
@@ -115,7 +118,8 @@ impl Writer {
                 }
             }
         };
-        self.keep(&draft, asked_at);
+        self.keep(&draft, confirmed_at);
+        drop(drafting);
         finish(&self.live, &mut waiting, draft).await;
         Ok(())
     }
@@ -139,13 +143,17 @@ impl Writer {
             forgotten.retain(|id| state.reservation(*id).is_none() && state.ended(*id).is_none());
         }
         let once_count = lookups.len();
-        let of = |id: &u128| Lookup { identity: reservation_identity(*id), v7_day: None };
-        lookups.extend(forgotten.iter().map(of));
+        // Of one that expired and was committed late, the commit is the last word.
+        for id in &forgotten {
+            for identity in [late_commit_identity(*id), reservation_identity(*id)] {
+                lookups.push(Lookup { identity, v7_day: None });
+            }
+        }
         let (mut seen, as_of) = self.live.look_up(&lookups, self.live.parts.now()).await?;
         let places = seen.split_off(once_count);
         let mut ended = BTreeMap::new();
-        for (id, place) in forgotten.into_iter().zip(places) {
-            let Some(place) = place else { continue };
+        for (id, places) in forgotten.into_iter().zip(places.chunks(2)) {
+            let Some(place) = places.iter().flatten().next() else { continue };
             let store = &self.live.parts.store;
             let block = store.event_block_of(self.live.shard, place.seq).await?;
             let Some(block) = block else { continue };
@@ -195,6 +203,10 @@ impl Writer {
             Ok(true) => Ok(true),
             Ok(false) => {
                 self.catch_up().await?;
+                if self.live.core().loaded.state.seq() < next {
+                    // Nothing follows, and yet nothing may: the journal was begun anew.
+                    self.reload().await?;
+                }
                 Ok(false)
             }
             Err(error) => {
@@ -222,8 +234,10 @@ impl Writer {
                     continue;
                 }
             };
-            if entries.is_empty() {
-                return Ok(());
+            let Some(first) = entries.first() else { return Ok(()) };
+            if first.seq > after.saturating_add(1) {
+                // What comes between was truncated: it is in a snapshot.
+                return self.reload().await;
             }
             self.follow(&entries)?;
         }
@@ -290,13 +304,13 @@ impl Writer {
         }
     }
 
-    fn keep(&self, draft: &Draft, asked_at: Instant) {
+    fn keep(&self, draft: &Draft, confirmed_at: Option<Instant>) {
         let mut core = self.live.core();
         if !draft.is_empty() {
             core.loaded.state.keep(draft.entry.seq, draft.looked_up_seq);
             core.loaded.last_batch = draft.entry.batch;
         }
-        core.confirmed_at = asked_at;
+        core.confirmed_at = confirmed_at.unwrap_or(core.confirmed_at);
         let seq = core.loaded.state.seq();
         drop(core);
         self.live.kept.send_replace(seq);
@@ -312,12 +326,6 @@ impl Writer {
 
 /// How long an append that certainly failed is tried again.
 const NOT_WRITTEN_AFTER: Duration = Duration::from_secs(2);
-
-/// Follows an entry; a fault in it ends the shard.
-pub(crate) fn replay(state: &mut State, seq: u64, entry: &Entry) -> Result<(), ShardError> {
-    let followed = catch_unwind(AssertUnwindSafe(|| state.replay(seq, entry)));
-    followed.map_err(|_| stopped(seq, "it cannot be followed"))
-}
 
 /// Groups that somebody still waits for; the others hear that nothing was done.
 fn in_time(taken: Vec<Waiting>) -> Vec<Waiting> {

@@ -76,6 +76,7 @@ const ARROWS: &[Arrows] = &[
         &["tests/product", "tests/support"],
     ),
     ("tests/product", &["domain", "sandbox"], &[]),
+    ("tests/simulation", &["domain", "engine", "shards", "store"], &[]),
     ("tests/support", &["domain", "store"], &[]),
     ("tests/tidy", &[], &[]),
 ];
