@@ -1,5 +1,6 @@
-//! What clients ask for, by chance: reports and their repeats, reservations and their ends, policies,
-//! paths, settings, questions. Few names and small limits, so that everybody meets everybody.
+//! What clients ask for, by chance: reports and their repeats, reservations and their ends,
+//! policies, paths, settings, questions. Few names and small limits, so that everybody meets
+//! everybody.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
