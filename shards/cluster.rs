@@ -106,6 +106,13 @@ impl Cluster {
         &self.guard
     }
 
+    /// A person says that this machine's clock is right as it is: it decides again, and loads
+    /// shards whose last entry is later.
+    pub fn accept_clock(&self) {
+        self.guard.accept();
+        self.local.accept_clock();
+    }
+
     /// Tells others that this node lives and hears who else does, once.
     ///
     /// # Errors

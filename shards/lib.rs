@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod answer;
+mod begin_anew;
 pub mod caps;
 pub mod clock_guard;
 pub mod cluster;
@@ -20,11 +21,13 @@ mod projector;
 pub mod question;
 mod queue;
 mod reply;
+mod snapshot;
 mod upkeep;
 mod writer;
 
 pub use actor::{Actor, ActorKind};
 pub use answer::{Answer, Answered, BookedAnswer, HeldAnswer, HeldOn};
+pub use begin_anew::begin_anew;
 pub use caps::{Caps, Done, Group, Lane, Position, Reply};
 pub use cluster::{Cluster, PeerError, Peers};
 pub use detail::EventDetail;

@@ -42,15 +42,19 @@ pub(crate) struct Core {
 }
 
 impl Live {
-    /// Loads a shard.
-    pub(crate) async fn open(parts: &Parts, shard: Shard) -> Result<Live, ShardError> {
+    /// Loads a shard. A clock that is behind its last entry must have been accepted.
+    pub(crate) async fn open(
+        parts: &Parts,
+        shard: Shard,
+        is_clock_accepted: bool,
+    ) -> Result<Live, ShardError> {
         let confirmed_at = Instant::now();
         // Ids first: identities of later entries are in the state then.
         let ids = load_ids(parts, shard).await?;
         let loaded = load(parts, shard).await?;
         let last = loaded.state.time();
         let ahead = last.saturating_sub(parts.now());
-        if ahead > CLOCK_BEHIND_MAX {
+        if ahead > CLOCK_BEHIND_MAX && !is_clock_accepted {
             return Err(ShardError::Unavailable(format!(
                 "this machine's clock is {} s behind the journal: set it, or run \
                  `outlay clock accept`",

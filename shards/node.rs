@@ -2,6 +2,7 @@
 //! projector.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,13 +25,26 @@ pub struct Shards {
     parts: Parts,
     slots: Mutex<BTreeMap<Shard, Arc<OnceCell<Arc<Live>>>>>,
     tasks: Mutex<JoinSet<()>>,
+    /// A person said that this machine's clock is right.
+    is_clock_accepted: AtomicBool,
 }
 
 impl Shards {
     /// Serves the shards of a store. Nothing is loaded before it is asked for.
     #[must_use]
     pub fn new(parts: Parts) -> Shards {
-        Shards { parts, slots: Mutex::default(), tasks: Mutex::default() }
+        Shards {
+            parts,
+            slots: Mutex::default(),
+            tasks: Mutex::default(),
+            is_clock_accepted: AtomicBool::new(false),
+        }
+    }
+
+    /// A person says that the clock is right: until this process ends, shards are loaded also where
+    /// their last entry is later than it. Their time stands still until the clock has caught up.
+    pub fn accept_clock(&self) {
+        self.is_clock_accepted.store(true, Ordering::Relaxed);
     }
 
     /// Stops at once, as a killed process would: whatever is under way is left where it is.
@@ -81,7 +95,8 @@ impl Shards {
     }
 
     async fn open(&self, shard: Shard) -> Result<Arc<Live>, ShardError> {
-        let live = Arc::new(Live::open(&self.parts, shard).await?);
+        let is_accepted = self.is_clock_accepted.load(Ordering::Relaxed);
+        let live = Arc::new(Live::open(&self.parts, shard, is_accepted).await?);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.spawn(Writer::new(Arc::clone(&live)).run());
         tasks.spawn(Projector::new(Arc::clone(&live)).run());

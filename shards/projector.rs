@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use engine::Entry;
 use store::facts::{Checkpoint, Projected};
+use store::journal::Shard;
 
 use crate::error::ShardError;
 use crate::facts;
 use crate::live::Live;
 use crate::load::{Loaded, READ_BYTES, checked, load_until, stopped};
+use crate::parts::Parts;
 use crate::upkeep::Upkeep;
 
 /// The projector of a shard.
@@ -61,11 +63,15 @@ impl Projector {
         let mut kept = live.kept.subscribe();
         loop {
             upkeep.tend(&shadow).await?;
-            let wait = kept.wait_for(|kept| *kept > from.seq);
+            let is_begun_anew = || live.position().incarnation > shadow.incarnation;
+            let wait = kept.wait_for(|kept| *kept > from.seq || is_begun_anew());
             match tokio::time::timeout(IDLE, wait).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) => return Ok(()),
                 Err(_) => continue,
+            }
+            if live.position().incarnation > shadow.incarnation {
+                return Ok(());
             }
             match self.project_next(&mut shadow, from).await? {
                 Some(to) => (from, self.from) = (to, to),
@@ -91,39 +97,14 @@ impl Projector {
         from: Checkpoint,
     ) -> Result<Option<Checkpoint>, ShardError> {
         let live = &*self.live;
-        // After a restore the tables are still as of the incarnation before.
-        let incarnation = shadow.incarnation;
-        let read = live.parts.store.entries(live.shard, incarnation, from.seq, READ_BYTES);
-        let stored = read.await?;
-        let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(stored.len());
-        let (mut after, mut batch) = (from.seq, shadow.last_batch);
-        for entry in &stored {
-            entries.push((entry.seq, checked(entry, after, batch)?));
-            (after, batch) = (entry.seq, entry.batch);
-        }
-        if entries.is_empty() {
-            // There are some, but not in this incarnation.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            return Ok(None);
-        }
-        let state = &mut shadow.state;
-        let projected =
-            catch_unwind(AssertUnwindSafe(|| facts::project(live.shard, state, &entries)));
-        let chunk = projected.map_err(|_| stopped(from.seq + 1, "it cannot be projected"))?;
-        let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
-        shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
-        let to = Checkpoint { incarnation, seq: chunk.to_seq };
-        // The state has followed: this very chunk is written, however often it takes.
-        let is_ours = loop {
-            match live.parts.store.project(live.shard, from, to, &chunk.facts).await {
-                Ok(Projected::Done) => break true,
-                // An earlier try of ours, or others' chunks that may be cut otherwise.
-                Ok(Projected::Elsewhere(at)) if at == to => break false,
-                Ok(Projected::Elsewhere(_)) => return Ok(None),
-                Err(error) => {
-                    tracing::warn!(shard = ?live.shard, error = %error, "a chunk was not written");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+        let parts = &live.parts;
+        let (chunk, to, is_ours) = match project_chunk(parts, live.shard, shadow, from).await? {
+            Step::Done { chunk, to, is_ours } => (chunk, to, is_ours),
+            Step::Elsewhere => return Ok(None),
+            Step::Nothing => {
+                // There are some, but not in this incarnation.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                return Ok(None);
             }
         };
         match is_ours {
@@ -155,3 +136,54 @@ impl Projector {
 
 /// How long nothing happens before upkeep is looked at again.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// What came of projecting.
+pub(crate) enum Step {
+    /// There is no entry after the state's place.
+    Nothing,
+    /// Somebody else has moved the checkpoint.
+    Elsewhere,
+    /// A chunk is in the tables, written by ours or, cut as it may be, by somebody else.
+    Done { chunk: Box<facts::Chunk>, to: Checkpoint, is_ours: bool },
+}
+
+/// Projects one chunk of the journal after `from`, where `shadow` is. After a restore `from` is of the
+/// incarnation before.
+pub(crate) async fn project_chunk(
+    parts: &Parts,
+    shard: Shard,
+    shadow: &mut Loaded,
+    from: Checkpoint,
+) -> Result<Step, ShardError> {
+    let incarnation = shadow.incarnation;
+    let stored = parts.store.entries(shard, incarnation, from.seq, READ_BYTES).await?;
+    let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(stored.len());
+    let (mut after, mut batch) = (from.seq, shadow.last_batch);
+    for entry in &stored {
+        entries.push((entry.seq, checked(entry, after, batch)?));
+        (after, batch) = (entry.seq, entry.batch);
+    }
+    if entries.is_empty() {
+        return Ok(Step::Nothing);
+    }
+    let state = &mut shadow.state;
+    let projected = catch_unwind(AssertUnwindSafe(|| facts::project(shard, state, &entries)));
+    let chunk = projected.map_err(|_| stopped(from.seq + 1, "it cannot be projected"))?;
+    let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
+    shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
+    let to = Checkpoint { incarnation, seq: chunk.to_seq };
+    // The state has followed: this very chunk is written, however often it takes.
+    let is_ours = loop {
+        match parts.store.project(shard, from, to, &chunk.facts).await {
+            Ok(Projected::Done) => break true,
+            // An earlier try of ours, or others' chunks that may be cut otherwise.
+            Ok(Projected::Elsewhere(at)) if at == to => break false,
+            Ok(Projected::Elsewhere(_)) => return Ok(Step::Elsewhere),
+            Err(error) => {
+                tracing::warn!(?shard, error = %error, "a chunk was not written");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    };
+    Ok(Step::Done { chunk: Box::new(chunk), to, is_ours })
+}

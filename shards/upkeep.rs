@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use engine::command::{PolicyNo, WindowNo};
 use engine::{Command, Entry, Request};
-use sha2::{Digest, Sha256};
 use store::facts::IdRunRecord;
-use store::snapshots::Manifest;
 use tokio::time::Instant;
 
 use crate::caps::{Group, Lane};
@@ -20,6 +18,7 @@ use crate::live::{Live, entries_of};
 use crate::load::{Loaded, READ_BYTES};
 use crate::merge_sums::SumBlocks;
 use crate::node::wait_for;
+use crate::snapshot::put_snapshot;
 
 /// Upkeep of one shard.
 pub(crate) struct Upkeep {
@@ -134,22 +133,7 @@ impl Upkeep {
         if seq.saturating_sub(last) < live.parts.limits.snapshot_entries {
             return Ok(());
         }
-        let bytes = shadow.state.encode();
-        let mut count = 0;
-        for chunk in bytes.chunks(SNAPSHOT_CHUNK_BYTES) {
-            store.put_snapshot_chunk(shard, incarnation, seq, count, chunk).await?;
-            count += 1;
-        }
-        let manifest = Manifest {
-            incarnation,
-            seq,
-            batch: shadow.last_batch,
-            format: u32::from(engine::snapshot::SNAPSHOT_FORMAT),
-            chunk_count: count,
-            byte_count: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            sha256: Sha256::digest(&bytes).into(),
-        };
-        store.put_manifest(shard, &manifest).await?;
+        put_snapshot(&live.parts, shard, incarnation, shadow).await?;
         store.remove_snapshots_before(shard, incarnation, seq).await?;
         self.snapshot_seq = Some(seq);
         Ok(())
@@ -230,5 +214,4 @@ const BLOCKS_AT_ONCE: usize = 256;
 /// What is merged without a thread of its own.
 pub(crate) const MERGED_HERE_BYTES: usize = 256 << 10;
 const ENTER_TRIES: usize = 100;
-const SNAPSHOT_CHUNK_BYTES: usize = 8 << 20;
 const TRUNCATE_EVERY: Duration = Duration::from_secs(3600);

@@ -13,7 +13,7 @@ use crate::error::ShardError;
 use crate::facts::{find_ended, late_commit_identity, reservation_identity};
 use crate::ids::{Identity, Lookup};
 use crate::live::Live;
-use crate::load::{READ_BYTES, checked, load, replay};
+use crate::load::{READ_BYTES, checked, load, load_ids, replay};
 use crate::queue::Waiting;
 use crate::reply::{finish, refuse};
 
@@ -277,11 +277,21 @@ impl Writer {
 
     /// Loads the state anew, as the journal has it.
     async fn reload(&self) -> Result<(), ShardError> {
+        let (parts, shard) = (&self.live.parts, self.live.shard);
+        // Ids first: identities of later entries are in the state then.
+        let read = async || Ok((load_ids(parts, shard).await?, load(parts, shard).await?));
         loop {
-            match load(&self.live.parts, self.live.shard).await {
-                Ok(loaded) => {
+            match read().await {
+                Ok((ids, loaded)) => {
                     let seq = loaded.state.seq();
-                    self.live.core().loaded = loaded;
+                    let mut core = self.live.core();
+                    let is_anew = loaded.incarnation != core.loaded.incarnation;
+                    core.loaded = loaded;
+                    // What was known of identities may be of entries that do not count any more.
+                    if is_anew {
+                        core.ids = Arc::new(ids);
+                    }
+                    drop(core);
                     self.live.kept.send_replace(seq);
                     return Ok(());
                 }

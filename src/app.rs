@@ -28,6 +28,7 @@ use vault::{KeySource, LocalKey, Vault};
 
 use crate::{
     clock::SystemClock,
+    clock_accept,
     config::{Config, KeyOrigin},
     follow_settings::follow_settings,
     peers::{self, HttpPeers, PeerKey},
@@ -78,6 +79,7 @@ impl App {
         let changed = Arc::new(Notify::new());
         let watchers = watch(&opened, &cluster, &changed);
         let store = opened.store;
+        let keys = store.clone();
         let runner = start_runner(config, &store, &clock, &vault).await?;
         let ticks = Ticks::start(runner.waker()).await.context("starting the ticker")?;
         let local_token = new_local_token()?;
@@ -116,6 +118,12 @@ impl App {
             peer_key,
             Arc::new(SystemClock),
         ));
+        let router = router.merge(clock_accept::router(clock_accept::Door {
+            cluster: cluster.clone(),
+            store: keys,
+            clock: Arc::new(SystemClock),
+            local_sha256: identity::hash_key(local_token.expose()),
+        }));
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(serve(listener, router, stopped));
         let first_key = first.map(|first| first.key);

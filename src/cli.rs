@@ -112,6 +112,20 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  outlay sandbox --listen 127.0.0.1:8790 --seed 7\n  \
                             curl 'http://127.0.0.1:8790/_books?from=2026-11-01&to=2026-11-02'")]
     Sandbox(SandboxArgs),
+    /// Copies the whole store into a new folder, while servers go on
+    #[command(after_help = "Examples:\n  outlay backup /backups/2026-11-21\n  \
+                            outlay backup /backups/monday --store mongodb://db1/outlay\n\n\
+                            The key file is not copied: keep it apart.")]
+    Backup(FolderArg),
+    /// Makes a store from a backup, where there is none; stop every server of it before
+    #[command(
+        after_help = "Example:\n  outlay restore /backups/2026-11-21 --store sqlite:outlay.db\n\n\
+                      What is there already is never overwritten."
+    )]
+    Restore(FolderArg),
+    /// What a person says about this machine's clock
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Prints the settings in force and where each comes from
     Config,
     /// Prints the OpenAPI document of the API
@@ -119,6 +133,20 @@ pub(crate) enum Command {
     /// Reads one file for an import (started by the server itself)
     #[command(name = "parse-worker", hide = true)]
     ParseWorker,
+}
+
+#[derive(Args)]
+pub(crate) struct FolderArg {
+    /// Folder of the backup
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ClockCommand {
+    /// Says that it is right, to a running server that decides nothing because of it
+    #[command(after_help = "Examples:\n  outlay clock accept\n  \
+                            OUTLAY_URL=https://outlay.example OUTLAY_API_KEY=… outlay clock accept")]
+    Accept,
 }
 
 #[derive(Args)]

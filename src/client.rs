@@ -43,16 +43,8 @@ struct ProblemError {
 impl Client {
     /// Finds or starts a server.
     pub(crate) async fn connect(config: &Config) -> Result<Client> {
-        if let Some(url) = environment("OUTLAY_URL") {
-            let key = environment("OUTLAY_API_KEY").context(
-                "OUTLAY_URL is set: set OUTLAY_API_KEY to one of that server's keys too",
-            )?;
-            return Client::of(&url, Secret::new(key));
-        }
-        if let StoreUrl::Sqlite(path) = &config.store
-            && let Some((address, token)) = holder(path)
-        {
-            return Client::of(&format!("http://{address}"), token);
+        if let Some(client) = Client::of_running(config)? {
+            return Ok(client);
         }
         let app = App::start(config, ([127, 0, 0, 1], 0).into()).await?;
         if let Some(key) = &app.first_key {
@@ -64,6 +56,22 @@ impl Client {
         let mut client = Client::of_app(&app)?;
         client.own = Some(app);
         Ok(client)
+    }
+
+    /// Finds a server that runs already.
+    pub(crate) fn of_running(config: &Config) -> Result<Option<Client>> {
+        if let Some(url) = environment("OUTLAY_URL") {
+            let key = environment("OUTLAY_API_KEY").context(
+                "OUTLAY_URL is set: set OUTLAY_API_KEY to one of that server's keys too",
+            )?;
+            return Client::of(&url, Secret::new(key)).map(Some);
+        }
+        if let StoreUrl::Sqlite(path) = &config.store
+            && let Some((address, token)) = holder(path)
+        {
+            return Client::of(&format!("http://{address}"), token).map(Some);
+        }
+        Ok(None)
     }
 
     /// A client of a product in this process.

@@ -2,10 +2,12 @@
 //! environment.
 
 mod app;
+mod backup;
 mod catalogue;
 mod cli;
 mod client;
 mod clock;
+mod clock_accept;
 mod config;
 mod connect;
 mod costs;
@@ -32,7 +34,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     app::App,
-    cli::{Cli, Command, PricesCommand, SandboxArgs},
+    cli::{Cli, ClockCommand, Command, PricesCommand, SandboxArgs},
     client::Client,
     clock::SystemClock,
     config::{Config, LogFormat},
@@ -74,6 +76,9 @@ async fn run(config: &Config, command: Command) -> Result<()> {
         }
         Command::Providers(args) => catalogue::providers(args.output),
         Command::Formats(args) => catalogue::formats(args.output),
+        Command::Backup(args) => backup::back_up(config, &args.folder).await,
+        Command::Restore(args) => backup::restore(config, &args.folder).await,
+        Command::Clock(ClockCommand::Accept) => clock_accept::run(config).await,
         Command::Config => print_config(config),
         Command::Openapi => {
             say(api::openapi_json().trim_end());

@@ -16,7 +16,7 @@ use super::{MongoStore, blocks::BLOCK_KEY_FIELDS, failure::code};
 use crate::{Result, StoreError};
 
 /// The newest step.
-const LATEST: i32 = 4;
+pub(super) const LATEST: i32 = 4;
 /// What each step makes, in their order.
 const STEPS: &[Step] = &[(1, first), (2, own_prices), (3, keys_and_settings), (LATEST, journals)];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.

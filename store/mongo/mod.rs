@@ -8,6 +8,7 @@
 
 mod api_keys;
 mod audit;
+mod backup;
 mod blocks;
 mod charges;
 mod connections;
@@ -39,6 +40,8 @@ use mongodb::{
 };
 use serde::de::DeserializeOwned;
 
+pub use backup::MongoRestoring;
+
 use crate::{PageQuery, Result, Store, StoreError};
 
 /// The database of a URL that names none.
@@ -62,6 +65,15 @@ impl MongoStore {
     /// `misconfigured` for a URL or a server that cannot hold a store, or a store of a newer
     /// version; `unavailable` where there is no primary.
     pub async fn open(url: &str) -> Result<MongoStore> {
+        let store = MongoStore::connect(url).await?;
+        store.require_no_restore().await?;
+        store.migrate().await?;
+        store.sweep_batches().await;
+        Ok(store)
+    }
+
+    /// Connects, and changes nothing.
+    async fn connect(url: &str) -> Result<MongoStore> {
         // The driver's own words may quote the URL, and with it a password.
         let options = ClientOptions::parse(url).await.map_err(|_| {
             StoreError::misconfigured("the store's URL is not a valid MongoDB connection string")
@@ -71,8 +83,6 @@ impl MongoStore {
             client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE));
         let store = MongoStore { client, database };
         store.require_durable_servers().await?;
-        store.migrate().await?;
-        store.sweep_batches().await;
         Ok(store)
     }
 

@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod audit;
+mod backup;
 mod charges;
 mod connections;
 mod database;
@@ -29,6 +30,8 @@ use std::{
 };
 
 use rusqlite::Connection;
+
+pub use backup::Restoring;
 
 use crate::{Result, Store, StoreError, StoreErrorKind};
 use database::{Holder, Readers, Spool, Writer};

@@ -7,6 +7,7 @@ use std::{future::Future, process::ExitCode, time::Duration};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+mod backups;
 mod failover;
 mod journals;
 mod opening;
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
             journals::kill_primaries_during_appends()
         }),
         trial("many_may_open_an_empty_store_at_once", opening::open_at_once),
+        trial("a_backup_beside_writers_is_of_one_instant", backups::back_up_beside_writers),
+        trial("a_backup_goes_into_an_empty_database_only", backups::refuse_what_is_not_empty),
         trial("a_store_of_a_newer_version_is_refused", opening::open_newer),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -35,14 +35,14 @@ pub(crate) async fn open_newer(uri: String) -> Result<(), Failed> {
 }
 
 /// A database that no other trial uses.
-struct Place {
-    uri: String,
+pub(crate) struct Place {
+    pub(crate) uri: String,
     client: Client,
-    database: Database,
+    pub(crate) database: Database,
 }
 
 impl Place {
-    async fn new(shared: &str) -> Result<Place, Failed> {
+    pub(crate) async fn new(shared: &str) -> Result<Place, Failed> {
         let client = Client::with_uri_str(shared).await?;
         let theirs = client.default_database().ok_or("the URI names a database")?;
         let name = format!("outlay_test_{}", Uuid::now_v7().simple());
@@ -50,7 +50,7 @@ impl Place {
         Ok(Place { uri, database: client.database(&name), client })
     }
 
-    async fn remove(self) -> Result<(), Failed> {
+    pub(crate) async fn remove(self) -> Result<(), Failed> {
         self.database.drop().await?;
         self.client.shutdown().immediate(true).await;
         Ok(())
