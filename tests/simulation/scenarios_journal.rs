@@ -7,7 +7,8 @@ use engine::command::{Commit, Ended, EndedHow};
 use engine::policy::{Mode, PolicyChange, Window};
 use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
-use shards::{Answered, Question, ShardError};
+use shards::{Answered, Limits, Question, ShardError};
+use simulation::node::LIMITS;
 use simulation::stage::{NOON, Stage, commit, event, keyed, live, plain, policy, reserve, track};
 use simulation::weather::Fate;
 use simulation::world::{in_simulated_time, shard};
@@ -294,7 +295,7 @@ fn restore_under_a_live_node() {
             assert!(stored.begin_incarnation(1, tail.seq, tail.batch));
         }
         // One node refuses first, the other one writes first: both must notice.
-        let refused = stage.answered(0, reserve(1, "a", 70, 60)).await;
+        let refused = stage.answered(0, reserve(1, "a", 90, 60)).await;
         assert!(matches!(refused, Answered::Refused(Refusal::Policy(_))), "{refused:?}");
         assert!(held(&stage.answered(1, reserve(2, "a", 60, 60)).await));
         stage.answered(0, track("after", "a", 1, NOON)).await;
@@ -324,6 +325,27 @@ fn two_projectors() {
             let again = stage.answered(0, track(id, "a", 10, NOON)).await;
             assert_eq!(again, Answered::Duplicate, "{id}");
         }
+        stage.all_is_well().await;
+    });
+}
+
+#[test]
+fn tables_that_stay_behind_are_waited_for() {
+    in_simulated_time(async {
+        let limits = Limits { unprojected_max: 10, ..LIMITS };
+        let stage = Stage::with_limits(1, NOON, limits);
+        stage.next(0, "project", Fate::BeginsAfter(Duration::from_secs(600)));
+        for number in 0..10 {
+            stage.answered(0, track(&format!("event-{number}"), "a", 1, NOON)).await;
+        }
+        let refused = stage.ask(0, track("one too many", "a", 1, NOON)).await;
+        assert!(matches!(refused, Err(ShardError::Overloaded { .. })), "{refused:?}");
+        // What needs no memory goes on, and so does everything once the tables are there.
+        assert!(held(&stage.answered(0, reserve(1, "a", 1, 5)).await));
+        stage.settle(0).await.expect_err("the tables are behind");
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        stage.settle(0).await.expect("the tables follow");
+        stage.answered(0, track("one too many", "a", 1, NOON)).await;
         stage.all_is_well().await;
     });
 }
