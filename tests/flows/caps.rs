@@ -26,7 +26,13 @@ flows![ON_MONGODB:
 ];
 
 /// A policy on `path` for this calendar day.
-async fn cap(client: &Client, path: &str, unit: &str, amount: &str, mode: &str) -> Result<String> {
+pub(crate) async fn cap(
+    client: &Client,
+    path: &str,
+    unit: &str,
+    amount: &str,
+    mode: &str,
+) -> Result<String> {
     let body = json!({
         "path": path,
         "limit": {"unit": unit, "amount": amount},
@@ -37,7 +43,7 @@ async fn cap(client: &Client, path: &str, unit: &str, amount: &str, mode: &str) 
     Ok(made["id"].as_str().context("an id")?.to_owned())
 }
 
-async fn progress(client: &Client, policy: &str) -> Result<Value> {
+pub(crate) async fn progress(client: &Client, policy: &str) -> Result<Value> {
     client.get(&format!("/v1/policies/{policy}")).await
 }
 
@@ -179,7 +185,7 @@ async fn open_block_and_strict_stop_an_application_each_in_its_way(backend: Back
 }
 
 /// Reports events under these ids, many at once; what each was acknowledged with, if it was.
-async fn report(clients: &[&Client], ids: &[String]) -> BTreeMap<String, String> {
+pub(crate) async fn report(clients: &[&Client], ids: &[String]) -> BTreeMap<String, String> {
     let sent = ids.chunks(5).enumerate().map(|(index, ids)| {
         let client = clients[index % clients.len()];
         async move {
@@ -204,12 +210,12 @@ fn event(id: &str) -> Value {
         "usage": {"input_tokens": 7}})
 }
 
-fn ids(count: usize, name: &str) -> Vec<String> {
+pub(crate) fn ids(count: usize, name: &str) -> Vec<String> {
     (0..count).map(|number| format!("{name}-{number}")).collect()
 }
 
 /// Sends everything again until it is acknowledged; what counts in the end must be each id once.
-async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
+pub(crate) async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
     let mut left = ids.to_vec();
     until("not everything was acknowledged", async || {
         let told = report(clients, &left).await;
