@@ -159,6 +159,23 @@ impl CommittedView {
     }
 }
 
+impl CommittedView {
+    /// A commit of which only that it happened is still known.
+    pub(crate) fn long_ago(seen: Seen) -> CommittedView {
+        CommittedView {
+            id: reservation_id(seen.id),
+            state: "committed",
+            path: seen.path,
+            service: seen.service,
+            model: seen.model,
+            cost: None,
+            unpriced: false,
+            late: false,
+            flags: vec![],
+        }
+    }
+}
+
 impl ReservationStateView {
     /// It ended without spend.
     pub(crate) fn released(id: u128) -> ReservationStateView {

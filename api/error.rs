@@ -83,7 +83,7 @@ codes! {
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The credentials are wrong";
     PathLimit = "path_limit", UNPROCESSABLE_ENTITY, "There are too many paths";
     MalformedEncoding = "malformed_encoding", BAD_REQUEST, "The body cannot be inflated";
-    MalformedProtobuf = "malformed_protobuf", BAD_REQUEST, "The body is not the message it should be";
+    MalformedProtobuf = "malformed_protobuf", BAD_REQUEST, "The body is another message";
 }
 
 /// One wrong value, and where it is.

@@ -79,7 +79,7 @@ pub(crate) struct EventBody {
     #[serde(default)]
     #[schema(value_type = Option<schemas::ReservationKey>)]
     reservation_id: Option<String>,
-    /// For whom it was made.
+    /// For whom it was made. Checked, and not kept yet.
     #[serde(default)]
     #[schema(max_length = 128)]
     end_user_id: Option<String>,

@@ -137,7 +137,7 @@ pub(crate) struct CommitBody {
     /// What else changes its rates.
     #[serde(default)]
     context: Option<ContextBody>,
-    /// For whom it was made.
+    /// For whom it was made. Checked, and not kept yet.
     #[serde(default)]
     #[schema(max_length = 128)]
     end_user_id: Option<String>,

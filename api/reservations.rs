@@ -58,6 +58,7 @@ pub(crate) async fn create_reservation(
             return Err(ApiError::new(Code::IdempotencyKeyReused, detail));
         }
         Answered::Refused(refusal) => refused(&refusal).into_response(),
+        Answered::Duplicate => return Err(not_kept()),
         _ => return Err(ApiError::internal(OtherAnswer)),
     };
     Ok(marked(at_position(position, response), answer.is_repeat))
@@ -104,14 +105,19 @@ pub(crate) async fn commit_reservation(
     let (answer, position) = submit_one(&state, &caller, Some(identity), command).await?;
     let view = match answer.result {
         Answered::Booked(booked) => CommittedView::new(reservation, booked, marks),
-        Answered::Refused(Refusal::Conflict) | Answered::Duplicate if seen.state == "released" => {
-            return Err(refused(&Refusal::Ended(command::EndedHow::Released)));
-        }
+        // The first answer is not kept any more; what it was about is.
+        Answered::Duplicate if seen.state == "committed" => CommittedView::long_ago(seen),
         Answered::Refused(Refusal::Conflict) | Answered::Duplicate => {
-            let detail = "the reservation was committed with other fields";
-            return Err(ApiError::new(Code::AlreadyCommitted, detail));
+            let how = match seen.state.as_str() {
+                "released" => command::EndedHow::Released,
+                _ => command::EndedHow::Committed,
+            };
+            return Err(refused(&Refusal::Ended(how)));
         }
-        Answered::Refused(refusal) => return Err(refused(&refusal)),
+        Answered::Refused(refusal) => {
+            let response = at_position(position, refused(&refusal));
+            return Ok(marked(response, answer.is_repeat && once.is_keyed()));
+        }
         _ => return Err(ApiError::internal(OtherAnswer)),
     };
     Ok(marked(at_position(position, Json(view)), answer.is_repeat && once.is_keyed()))
@@ -128,18 +134,24 @@ pub(crate) async fn release_reservation(
     Id(id): Id<ReservationId>,
 ) -> Result<Response, ApiError> {
     // What is not there is refused before anything is written.
-    seen(&state, &caller, id, None).await?;
+    let (seen, _) = seen(&state, &caller, id, None).await?;
     let reservation = id.uuid().as_u128();
     let identity = settling(b"release", id, BodyHash::of(b"").0);
     let command = Command::Release { reservation, ended: None };
     let (answer, position) = submit_one(&state, &caller, Some(identity), command).await?;
     match answer.result {
+        Answered::Duplicate if seen.state == "committed" => {
+            Err(refused(&Refusal::Ended(command::EndedHow::Committed)))
+        }
         Answered::Released | Answered::Duplicate => {
             let view = ReservationStateView::released(reservation);
             let response = at_position(position, Json(view));
             Ok(marked(response, answer.is_repeat && once.is_keyed()))
         }
-        Answered::Refused(refusal) => Err(refused(&refusal)),
+        Answered::Refused(refusal) => {
+            let response = at_position(position, refused(&refusal));
+            Ok(marked(response, answer.is_repeat && once.is_keyed()))
+        }
         _ => Err(ApiError::internal(OtherAnswer)),
     }
 }
@@ -169,9 +181,18 @@ pub(crate) async fn extend_reservation(
             let detail = "this `Idempotency-Key` was used with another body";
             Err(ApiError::new(Code::IdempotencyKeyReused, detail))
         }
-        Answered::Refused(refusal) => Err(refused(&refusal)),
+        Answered::Duplicate => Err(not_kept()),
+        Answered::Refused(refusal) => {
+            Ok(marked(at_position(position, refused(&refusal)), answer.is_repeat))
+        }
         _ => Err(ApiError::internal(OtherAnswer)),
     }
+}
+
+/// The answer to a repeat that comes so late that the first answer is gone.
+fn not_kept() -> ApiError {
+    let detail = "this `Idempotency-Key` was used more than a day ago: use another one";
+    ApiError::new(Code::Conflict, detail)
 }
 
 /// What makes two tries to end a reservation the same.

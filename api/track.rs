@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shards::{
-    Lane, PolicyStanding, Position,
+    Lane, PolicyStanding, Position, Question, Said,
     ids::{Identity, OwnDay, own_day},
 };
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use crate::{
     Shared,
     allowed_path::{allowed_path, path_prefix},
-    asking::{at_position, request, submit},
+    asking::{ask, at_position, request, submit},
     auth::{Authorized, Caller, Track},
     canonical_body::body_hash,
     dto_track::{EventResult, TrackView},
@@ -75,6 +75,7 @@ pub(crate) async fn track_events(
         let caller = caller.clone();
         off_thread(body.len(), move || prepare(&body, &books, &caller, now)).await??
     };
+    let prepared = without_others(&state, &caller, prepared).await?;
     let lane = if prepared.len() > 1 { Lane::Bulk } else { Lane::Interactive };
     let (results, blocked, position) = book(&state, &caller, prepared, lane).await?;
     let answer = (StatusCode::OK, Json(TrackView::new(results, &blocked)));
@@ -82,6 +83,31 @@ pub(crate) async fn track_events(
         Some(position) => at_position(position, answer),
         None => axum::response::IntoResponse::into_response(answer),
     })
+}
+
+/// Rejects events that would settle a reservation of a path that the caller's key is not for.
+async fn without_others(
+    state: &AppState,
+    caller: &Caller,
+    mut prepared: Vec<Prepared>,
+) -> Result<Vec<Prepared>, ApiError> {
+    if path_prefix(caller).is_none() {
+        return Ok(prepared);
+    }
+    for event in &mut prepared {
+        let Prepared::Ready { id, request, .. } = event else { continue };
+        let Command::Track(Event { reservation: Some(reservation), .. }) = request.command else {
+            continue;
+        };
+        let reply = ask(state, caller, Question::Reservation(reservation), None).await?;
+        if let Said::Reservation(Some(seen)) = reply.said
+            && let Err(error) =
+                allowed_path(caller, &Path::parse(&seen.path).unwrap_or(Path::root()))
+        {
+            *event = Prepared::Rejected(EventResult::rejected(Some(id.clone()), error));
+        }
+    }
+    Ok(prepared)
 }
 
 /// Does what takes long for much input beside the async threads.

@@ -7,6 +7,7 @@ use crate::error::ShardError;
 use crate::facts::{self, SumBlockSize, sums_to_merge};
 use crate::live::Live;
 use crate::load::Loaded;
+use crate::upkeep::MERGED_HERE_BYTES;
 
 /// New blocks that are looked at in one read; mostly there is one.
 const NEW_AT_ONCE: usize = 4;
@@ -69,10 +70,15 @@ async fn merge(live: &Live, known: &[SumBlockSize]) -> Result<Option<SumBlockSiz
         return Ok(None);
     }
     let failed = |error: String| ShardError::Internal(format!("blocks of sums: {error}"));
-    let merged: FactsBlock = tokio::task::spawn_blocking(move || facts::merge_sums(&blocks))
-        .await
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
+    // What is little is not worth a thread.
+    let is_little = blocks.iter().map(|block| block.bytes.len()).sum::<usize>() < MERGED_HERE_BYTES;
+    let merged = match is_little {
+        true => facts::merge_sums(&blocks),
+        false => tokio::task::spawn_blocking(move || facts::merge_sums(&blocks))
+            .await
+            .map_err(|error| failed(error.to_string()))?,
+    };
+    let merged: FactsBlock = merged.map_err(|error| failed(error.to_string()))?;
     let replaced: Vec<u64> = known.iter().map(|size| size.last_seq).collect();
     let is_done = live.parts.store.merge_sums(live.shard, &replaced, &merged).await?;
     Ok(is_done.then(|| SumBlockSize::from(&merged)))

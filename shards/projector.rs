@@ -52,14 +52,13 @@ impl Projector {
     /// Projects from where the tables are, until something goes wrong or somebody else is quicker.
     async fn project_on(&mut self) -> Result<(), ShardError> {
         let live = Arc::clone(&self.live);
-        let from = live.parts.store.checkpoint(live.shard).await?;
+        let mut from = live.parts.store.checkpoint(live.shard).await?;
         self.from = from;
         let mut shadow = load_until(&live.parts, live.shard, from.seq).await?;
         if shadow.state.seq() != from.seq {
             return Err(stopped(from.seq, "the tables are ahead of the journal"));
         }
         let mut upkeep = Upkeep::new(Arc::clone(&self.live));
-        let mut from = from;
         live.projected.send_replace(from.seq);
         let mut kept = live.kept.subscribe();
         loop {
@@ -148,8 +147,8 @@ pub(crate) enum Step {
     Done { chunk: Box<facts::Chunk>, to: Checkpoint, is_ours: bool },
 }
 
-/// Projects one chunk of the journal after `from`, where `shadow` is. After a restore `from` is of the
-/// incarnation before.
+/// Projects one chunk of the journal after `from`, where `shadow` is. After a restore `from` is of
+/// the incarnation before.
 pub(crate) async fn project_chunk(
     parts: &Parts,
     shard: Shard,

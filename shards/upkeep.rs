@@ -211,6 +211,7 @@ async fn enter(live: &Live, request: Request) {
 }
 
 const BLOCKS_AT_ONCE: usize = 256;
-const MERGED_HERE_BYTES: usize = 256 << 10;
+/// What is merged without a thread of its own.
+pub(crate) const MERGED_HERE_BYTES: usize = 256 << 10;
 const ENTER_TRIES: usize = 100;
 const TRUNCATE_EVERY: Duration = Duration::from_secs(3600);

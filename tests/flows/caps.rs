@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::BoxFuture, stream};
 use product::{Backend, Client, Home, Product, until};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -26,13 +26,7 @@ flows![ON_MONGODB:
 ];
 
 /// A policy on `path` for this calendar day.
-pub(crate) async fn cap(
-    client: &Client,
-    path: &str,
-    unit: &str,
-    amount: &str,
-    mode: &str,
-) -> Result<String> {
+async fn cap(client: &Client, path: &str, unit: &str, amount: &str, mode: &str) -> Result<String> {
     let body = json!({
         "path": path,
         "limit": {"unit": unit, "amount": amount},
@@ -43,7 +37,7 @@ pub(crate) async fn cap(
     Ok(made["id"].as_str().context("an id")?.to_owned())
 }
 
-pub(crate) async fn progress(client: &Client, policy: &str) -> Result<Value> {
+async fn progress(client: &Client, policy: &str) -> Result<Value> {
     client.get(&format!("/v1/policies/{policy}")).await
 }
 
@@ -161,6 +155,7 @@ async fn a_tree_four_deep_never_passes_a_limit(backend: Backend) -> Result<()> {
             ensure!(taken <= amount(&json!(limit))?.0, "{now}");
         }
     }
+    drop(ended);
     product.stop().await
 }
 
@@ -184,25 +179,36 @@ async fn open_block_and_strict_stop_an_application_each_in_its_way(backend: Back
     product.stop().await
 }
 
-/// Reports events under these ids, many at once; what each was acknowledged with, if it was.
-pub(crate) async fn report(clients: &[&Client], ids: &[String]) -> BTreeMap<String, String> {
-    let sent = ids.chunks(5).enumerate().map(|(index, ids)| {
-        let client = clients[index % clients.len()];
-        async move {
-            let events: Vec<_> = ids.iter().map(|id| event(id)).collect();
-            let body = json!({"events": events});
-            let request = client.request(Method::POST, "/v1/track").json(&body);
-            let response = request.send().await.ok()?;
-            let answer: Value = response.error_for_status().ok()?.json().await.ok()?;
-            Some(answer["results"].as_array()?.clone())
+/// What each id was acknowledged with, if it was.
+type Told = BTreeMap<String, String>;
+
+/// Reports events under these ids, many at once, in turn to each of these servers.
+fn report(clients: &[&Client], ids: &[String]) -> BoxFuture<'static, Told> {
+    let clients: Vec<Client> = clients.iter().copied().cloned().collect();
+    let batches: Vec<Value> = ids
+        .chunks(5)
+        .map(|ids| json!({"events": ids.iter().map(|id| event(id)).collect::<Vec<_>>()}))
+        .collect();
+    Box::pin(async move {
+        let mut told = Told::new();
+        let sent = batches.into_iter().zip(clients.iter().cycle().cloned());
+        let mut answers =
+            stream::iter(sent.map(|(body, client)| results(client, body))).buffer_unordered(16);
+        while let Some(results) = answers.next().await {
+            for result in results.unwrap_or_default() {
+                let (id, status) = (result["id"].as_str(), result["status"].as_str());
+                told.extend(id.zip(status).map(|(id, is)| (id.to_owned(), is.to_owned())));
+            }
         }
-    });
-    let answers: Vec<_> = stream::iter(sent).buffer_unordered(16).collect().await;
-    let results = answers.into_iter().flatten().flatten();
-    let told = results.filter_map(|result| {
-        Some((result["id"].as_str()?.to_owned(), result["status"].as_str()?.to_owned()))
-    });
-    told.collect()
+        told
+    })
+}
+
+/// The results of a batch, where it was acknowledged.
+async fn results(client: Client, body: Value) -> Option<Vec<Value>> {
+    let response = client.request(Method::POST, "/v1/track").json(&body).send().await.ok()?;
+    let answer: Value = response.error_for_status().ok()?.json().await.ok()?;
+    Some(answer["results"].as_array()?.clone())
 }
 
 fn event(id: &str) -> Value {
@@ -210,12 +216,12 @@ fn event(id: &str) -> Value {
         "usage": {"input_tokens": 7}})
 }
 
-pub(crate) fn ids(count: usize, name: &str) -> Vec<String> {
+fn ids(count: usize, name: &str) -> Vec<String> {
     (0..count).map(|number| format!("{name}-{number}")).collect()
 }
 
 /// Sends everything again until it is acknowledged; what counts in the end must be each id once.
-pub(crate) async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
+async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
     let mut left = ids.to_vec();
     until("not everything was acknowledged", async || {
         let told = report(clients, &left).await;
@@ -240,10 +246,7 @@ async fn what_was_acknowledged_survives_a_kill_and_counts_once(backend: Backend)
     let mut acknowledged = BTreeMap::new();
     for part in ids.chunks(500) {
         let client: Client = (*product).clone();
-        let reporting = tokio::spawn({
-            let part = part.to_vec();
-            async move { report(&[&client], &part).await }
-        });
+        let reporting = tokio::spawn(report(&[&client], part));
         let (_, held) = reserve(&product, "acme/hold", json!({"cost": "1"}), 2).await?;
         ensure!(held["state"] == "held", "{held}");
         until("nothing was reported", async || {
@@ -302,13 +305,7 @@ async fn a_report_counts_once_whichever_process_it_is_sent_to(backend: Backend) 
     let policy = cap(&products[0], "", "usd", "1000", "block").await?;
     let ids = ids(300, "event");
     let clients: Vec<Client> = products.iter().map(|product| (**product).clone()).collect();
-    let reporting = tokio::spawn({
-        let (clients, ids) = (clients.clone(), ids.clone());
-        async move {
-            let clients: Vec<&Client> = clients.iter().collect();
-            report(&clients, &ids).await
-        }
-    });
+    let reporting = tokio::spawn(report(&clients.iter().collect::<Vec<_>>(), &ids));
     // Whoever is the home: one of them goes without a word.
     products.remove(0).kill().await?;
     let _some = reporting.await?;
@@ -329,10 +326,7 @@ async fn what_was_acknowledged_survives_a_killed_primary(backend: Backend) -> Re
     let policy = cap(&product, "", "usd", "1000", "strict").await?;
     let ids = ids(400, "event");
     let client: Client = (*product).clone();
-    let reporting = tokio::spawn({
-        let ids = ids.clone();
-        async move { report(&[&client], &ids).await }
-    });
+    let reporting = tokio::spawn(report(&[&client], &ids));
     let killed = set.kill_primary().await?;
     until("no new primary", async || Ok(set.primary().await.map(drop))).await?;
     set.restart_member(killed).await?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use engine::command::{Identity, Micros, Seen};
-use engine::{Outcome, Refusal, Request, State, Verdict, decide, due};
+use engine::command::{Ended, Identity, Micros, Seen};
+use engine::{Command, Event, Outcome, Refusal, Request, State, Verdict, decide, due};
 use shards::{Answer, Answered, ShardError};
 use store::journal::Shard;
 
@@ -28,6 +28,30 @@ pub struct Journaled {
     pub by_mark: BTreeMap<(usize, usize), Vec<Decided>>,
     /// Decisions by identity: entry, body, and the mark.
     pub by_identity: BTreeMap<Identity, (Seen, (usize, usize))>,
+    /// How reservations ended.
+    pub ended: BTreeMap<u128, Ended>,
+}
+
+impl Journaled {
+    /// The request with what the tables should know of its reservation.
+    #[must_use]
+    pub fn with_ended(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        match &mut request.command {
+            Command::Track(Event { reservation: Some(id), ended, .. }) => {
+                *ended = self.ended.get(id).cloned();
+            }
+            Command::Commit(commit) => {
+                commit.event.ended = self.ended.get(&commit.reservation).cloned();
+            }
+            Command::Release { reservation, ended }
+            | Command::Extend { reservation, ended, .. } => {
+                *ended = self.ended.get(reservation).map(|ended| ended.how);
+            }
+            _ => {}
+        }
+        request
+    }
 }
 
 /// An answer that wrote nothing and says something about the state: it must have been true.
@@ -101,7 +125,7 @@ impl Claim<'_> {
     }
 
     fn says(&self, state: &State, identities: &Journaled) -> bool {
-        let mut request = self.request.clone();
+        let mut request = identities.with_ended(self.request);
         if let Some(once) = &mut request.once {
             let seen = identities.by_identity.get(&once.identity).map(|(seen, _)| *seen);
             once.seen = seen.filter(|seen| seen.seq <= state.seq());
@@ -221,7 +245,7 @@ fn wrong_repeat(
         return Some("SIM-3 it is another event under the same id".to_owned());
     }
     let first = journaled.by_mark.get(mark).and_then(|of| of.first())?;
-    let is_event = matches!(request.command, engine::Command::Track(_));
+    let is_event = matches!(request.command, Command::Track(_));
     let is_same = answer.result == first.answer;
     // Once its entry is gone, it is known only that it was counted.
     let is_old = answered_at - first.landed_at > KEPT_MICROS;

@@ -145,6 +145,8 @@ impl<'a> Auditor<'a> {
         for decision in &entry.decisions {
             self.claims_within(state);
             self.decide_again(state, seq, decision);
+            let wrong = self.ledger.wrong_base(state, decision);
+            self.wrong.extend(wrong.map(|wrong| format!("SIM-4 at {seq}: {wrong}")));
             state.apply(decision);
             self.ledger.enter(state, decision);
             if let Some(over) = self.ledger.over_limit(state, decision) {
@@ -174,15 +176,18 @@ impl<'a> Auditor<'a> {
     /// The journal has what deciding gives, at that very place.
     fn decide_again(&mut self, state: &State, seq: u64, decision: &Decision) {
         if let Some((identity, _)) = decision.once
-            && let Some((seen, _)) = self.journaled.by_identity.get(&identity)
+            && let Some((seen, mark)) = self.journaled.by_identity.get(&identity)
         {
-            self.wrong.push(format!("SIM-3 an identity of {} counts again at {seq}", seen.seq));
+            let again = marked(&decision.actor);
+            let first = seen.seq;
+            let wrong = format!("SIM-3 {mark:?} of {first} counts again as {again:?} at {seq}");
+            self.wrong.push(wrong);
         }
         let expected = match (&decision.outcome, self.request_of(decision)) {
             (Outcome::Expired { .. }, None) => due(state),
             (Outcome::PolicyBased { .. }, None) => return,
             (_, None) => None,
-            (_, Some(request)) => match decide(state, request) {
+            (_, Some(request)) => match decide(state, &self.journaled.with_ended(request)) {
                 Verdict::Write(decided) => Some(*decided),
                 _ => None,
             },
@@ -194,6 +199,17 @@ impl<'a> Auditor<'a> {
     }
 
     fn enter(&mut self, state: &State, seq: u64, decision: &Decision) {
+        let ends: &[u128] = match &decision.outcome {
+            Outcome::Booked(booked) => booked.settled.as_slice(),
+            Outcome::Released { reservation } => std::slice::from_ref(reservation),
+            Outcome::Expired { reservations } => reservations,
+            _ => &[],
+        };
+        for id in ends {
+            if let Some(ended) = state.ended(*id) {
+                self.journaled.ended.insert(*id, ended.clone());
+            }
+        }
         let Some(mark) = marked(&decision.actor) else { return };
         let decided = Decided {
             landed_at: self.landed_at.get(&seq).copied().unwrap_or_default(),

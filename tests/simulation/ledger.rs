@@ -1,22 +1,37 @@
-//! A second set of books: what every window used and holds, added up from the decisions alone, to be
-//! compared with what the engine's state says.
+//! A second set of books: what every window used and holds, added up from the decisions alone, to
+//! be compared with what the engine's state says.
 
 use std::collections::BTreeMap;
 
+use domain::Path;
 use engine::calendar::first_counted_bucket;
 use engine::command::{Micros, PolicyNo, WindowNo};
 use engine::decision::{HeldAmount, flag};
 use engine::policy::Mode;
 use engine::{Decision, Measures, Outcome, State};
+use shards::facts::sum_block::{QUARTER_MICROS, quarter_of};
 
 /// What windows used and hold.
 #[derive(Default)]
 pub struct Ledger {
     used: BTreeMap<(PolicyNo, WindowNo), i128>,
     holds: BTreeMap<u128, Hold>,
-    /// What closed or open windows used by their start, as the tables must say; without late events.
+    /// What closed or open windows used by their start, as the tables must say; without late
+    /// events.
     pub by_start: BTreeMap<(PolicyNo, Micros), i128>,
     starts: BTreeMap<(PolicyNo, WindowNo), Micros>,
+    /// Everything that was booked, in order, by quarter hour.
+    booked: Vec<Spent>,
+    /// How much was booked before each policy was made.
+    booked_before: BTreeMap<PolicyNo, usize>,
+}
+
+struct Spent {
+    quarter: i64,
+    path: String,
+    service: String,
+    model: String,
+    measures: Measures,
 }
 
 struct Hold {
@@ -34,6 +49,8 @@ impl Ledger {
                     self.holds.remove(&reservation);
                 }
                 self.count(state, &booked.counted, &booked.measures);
+                let of = (booked.path, booked.service.as_str(), booked.model.as_str());
+                self.spend(state, booked.at, of, &booked.measures);
             }
             Outcome::Held(held) => {
                 self.open(state, &held.opened);
@@ -55,16 +72,19 @@ impl Ledger {
                 for booking in &adjusted.bookings {
                     self.open(state, &booking.opened);
                     self.count(state, &booking.counted, &booking.measures);
+                    let of = (booking.path, booking.service.as_str(), booking.model.as_str());
+                    self.spend(state, booking.at, of, &booking.measures);
                 }
             }
-            Outcome::PolicyMade { policy, window, attached, .. } => {
+            Outcome::PolicyMade { window, attached, policy, .. } => {
+                if let Some(number) = state.policy_number(policy.id) {
+                    self.booked_before.insert(number, self.booked.len());
+                }
                 self.open(state, window.as_slice());
-                let Some(number) = state.policy_number(policy.id) else { return };
+
                 for (reservation, amount) in attached {
-                    let window = window.map_or(0, |opened| opened.window);
                     if let Some(hold) = self.holds.get_mut(reservation) {
-                        let amount = HeldAmount { policy: number, window, amount: *amount };
-                        hold.amounts.push(amount);
+                        hold.amounts.push(*amount);
                     }
                 }
             }
@@ -75,6 +95,50 @@ impl Ledger {
             }
             _ => {}
         }
+    }
+
+    fn spend(&mut self, state: &State, at: Micros, of: (u32, &str, &str), measures: &Measures) {
+        self.booked.push(Spent {
+            quarter: quarter_of(at),
+            path: state.path(of.0).name.to_string(),
+            service: of.1.to_owned(),
+            model: of.2.to_owned(),
+            measures: *measures,
+        });
+    }
+
+    /// Whether what is entered for a policy's past is what was booked before it was made, in its
+    /// window; `state` has it not yet. Of what slides, only that it is not too little.
+    #[must_use]
+    pub fn wrong_base(&self, state: &State, decision: &Decision) -> Option<String> {
+        let Outcome::PolicyBased { policy: number, parts, .. } = &decision.outcome else {
+            return None;
+        };
+        let policy = state.policy(*number)?;
+        let path = Path::parse(&policy.record.path).ok()?;
+        let (start, end) = match policy.record.window.sliding() {
+            Some(micros) => (state.time().saturating_sub(micros), Micros::MAX),
+            None => {
+                let open = policy.windows.iter().find(|open| open.number == 0)?;
+                (open.start, open.end)
+            }
+        };
+        let count = self.booked_before.get(number).copied().unwrap_or_default();
+        let before = self.booked[..count].iter().filter(|spent| {
+            let (from, to) = (spent.quarter * QUARTER_MICROS, (spent.quarter + 1) * QUARTER_MICROS);
+            let is_whole = policy.record.window.sliding().is_none() || from >= start;
+            from < end && to > start && is_whole && path.holds(&spent.path)
+        });
+        let counted = before.filter(|spent| policy.matches(&spent.service, &spent.model));
+        let unit = policy.record.unit;
+        let own: i128 = counted.map(|spent| spent.measures.of(unit)).sum();
+        let entered: i128 = parts.iter().map(|(_, used)| used).sum();
+        let is_right = match policy.record.window.sliding() {
+            Some(_) => entered >= own,
+            None => entered == own || parts.is_empty() && end <= state.time(),
+        };
+        let id = policy.record.id;
+        (!is_right).then(|| format!("policy {id} begins with {entered}, not {own}"))
     }
 
     fn open(&mut self, state: &State, opened: &[engine::decision::Opened]) {

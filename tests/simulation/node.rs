@@ -140,18 +140,24 @@ impl Node {
         let (shared, weather) = (Arc::clone(&self.shared), Arc::clone(&self.weather));
         let (clock, trace) = (self.store_clock.clone(), self.trace.clone());
         let store = Arc::new(FaultyStore::new(self.number, shared, weather, clock, trace));
-        let dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner).fork();
-        let dice = Mutex::new(dice);
-        let shards = Arc::new(Shards::new(Parts {
-            store: store.clone(),
-            clock: Arc::new(self.clock.clone()),
-            random: Arc::new(move || dice.lock().unwrap_or_else(PoisonError::into_inner).wide()),
-            limits: self.limits,
-        }));
+        let shards = Arc::new(Shards::new(self.parts(&store)));
         let running = Running { shards, store };
         self.trace.note(|| format!("n{} starts", self.number));
         *self.slot() = Some(running.clone());
         running
+    }
+
+    /// What a process of it works with.
+    #[must_use]
+    pub fn parts(&self, store: &Arc<FaultyStore>) -> Parts {
+        let dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner).fork();
+        let dice = Mutex::new(dice);
+        Parts {
+            store: store.clone(),
+            clock: Arc::new(self.clock.clone()),
+            random: Arc::new(move || dice.lock().unwrap_or_else(PoisonError::into_inner).wide()),
+            limits: self.limits,
+        }
     }
 
     /// Ends its process at once.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::organization::Environment;
 use engine::command::{Commit, Ended, EndedHow};
 use engine::policy::{Mode, PolicyChange, Window};
-use engine::{Command, Decision, Entry, Outcome, Refusal};
+use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
 use shards::{Answered, Question, ShardError};
 use simulation::node::LIMITS;
@@ -34,16 +34,22 @@ async fn until_truncated(stage: &Stage, node: usize) {
 #[test]
 fn truncated_then_appended() {
     in_simulated_time(async {
-        let stage = Stage::set(2, NOON);
+        let stage = Stage::set(3, NOON);
         stage.policy(0, policy(7, "a", 100, Window::Total, Mode::Strict)).await;
-        assert!(held(&stage.answered(1, reserve(1, "a", 10, 5)).await));
-        // Node 1 hears of nothing while node 0 fills the policy, and lets go of the entries.
+        for node in 1..3 {
+            let id = u128::try_from(node).unwrap();
+            assert!(held(&stage.answered(node, reserve(id, "a", 10, 5)).await));
+        }
+        // The others hear of nothing while node 0 fills the policy, and lets go of the entries.
         stage.answered(0, track("spent", "a", 95, NOON)).await;
         until_truncated(&stage, 0).await;
-        let answered = stage.answered(1, reserve(2, "a", 10, 60)).await;
-        assert!(matches!(answered, Answered::Refused(Refusal::Policy(_))), "{answered:?}");
+        // One appends where nothing counts any more, one only looks: both must notice.
         let answered = stage.answered(1, track("after", "a", 1, NOON)).await;
         assert!(matches!(answered, Answered::Booked(_)), "{answered:?}");
+        for node in 1..3 {
+            let answered = stage.answered(node, reserve(9, "a", 10, 60)).await;
+            assert!(matches!(answered, Answered::Refused(Refusal::Policy(_))), "{answered:?}");
+        }
         stage.all_is_well().await;
     });
 }
@@ -93,9 +99,19 @@ fn panic_in_decide() {
         // What it says of its reservation names a path that there is not.
         let path = 9_999;
         let (service, model, windows) = (String::new(), String::new(), vec![]);
-        let ended = Ended { how: EndedHow::Expired, at: NOON, path, service, model, windows };
-        let event = event("bad", "", 5, NOON);
-        let commit = Commit { reservation: 5, event, incomplete: false, ended: Some(ended) };
+        let estimate = Measures::default();
+        let ended = Ended {
+            how: EndedHow::Expired,
+            at: NOON,
+            path,
+            service,
+            model,
+            estimate,
+            windows,
+            seq: 0,
+        };
+        let event = Event { ended: Some(ended), ..event("bad", "", 5, NOON) };
+        let commit = Commit { reservation: 5, event, incomplete: false };
         let requests = vec![
             track("before", "a", 1, NOON),
             plain(Command::Commit(commit)),
@@ -136,10 +152,21 @@ fn panic_in_apply() {
     in_simulated_time(async {
         let stage = Stage::set(2, NOON);
         stage.answered(0, track("first", "a", 1, NOON)).await;
-        let outcome = Outcome::PathArchived { path: 9_999, archived: true };
+        stage.settle(0).await.expect("the tables follow");
+        // Spend at a path that there is not: followed, but nobody can say where it is.
+        let Outcome::Booked(mut booked) = stage.entries()[0].1.decisions[0].outcome.clone() else {
+            panic!("a report was booked");
+        };
+        (booked.path, booked.new_paths) = (9_999, vec![]);
+        let outcome = Outcome::Booked(booked);
         let decisions = vec![Decision { once: None, actor: vec![], outcome }];
         let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
         append_as_somebody_else(&stage, entry.encode());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        for node in 0..2 {
+            stage.desk.ask(node, live(), Question::Path(String::new()), None).await;
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
         only_one_shard_is_given_up(&stage).await;
     });
 }

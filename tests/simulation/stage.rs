@@ -236,8 +236,7 @@ pub fn keyed(key: &str, request: Request) -> Request {
 /// The end of a reservation.
 #[must_use]
 pub fn commit(id: &str, reservation: u128, cost: i128, at: i64) -> Request {
-    let commit =
-        Commit { reservation, event: event(id, "", cost, at), incomplete: false, ended: None };
+    let commit = Commit { reservation, event: event(id, "", cost, at), incomplete: false };
     Request { once: once(id), ..plain(Command::Commit(commit)) }
 }
 

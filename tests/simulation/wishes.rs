@@ -1,11 +1,13 @@
-//! What clients ask for, by chance: reports and their repeats, reservations and their ends, policies,
-//! paths, settings, questions. Few names and small limits, so that everybody meets everybody.
+//! What clients ask for, by chance: reports and their repeats, reservations and their ends,
+//! policies, paths, settings, questions. Few names and small limits, so that everybody meets
+//! everybody.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::command::{Adjust, Commit, PutPath, Reserve};
 use engine::policy::{Alert, Mode, PolicyChange, PolicyRecord, Threshold, Unit, Window};
 use engine::{Command, Event, Measures, Once, Request, Settings};
+use shards::detail::Source;
 use shards::facts::event_identity;
 use shards::ids::{OwnDay, own_day};
 use shards::{EventDetail, Question};
@@ -64,10 +66,8 @@ impl Wishes {
     #[must_use]
     pub fn id_days(&self, requests: &[Request]) -> Vec<Option<u32>> {
         let day = |request: &Request| {
-            let (Command::Track(event) | Command::Commit(Commit { event, .. })) = &request.command
-            else {
-                return None;
-            };
+            // Calls under a key have none, whatever the key looks like.
+            let Command::Track(event) = &request.command else { return None };
             let id = EventDetail::decode(&event.detail)?.id;
             match own_day(id.as_bytes(), self.clock.micros()) {
                 OwnDay::Day(day) => Some(day),
@@ -134,7 +134,7 @@ impl Wishes {
         self.clock.micros() - back
     }
 
-    fn event(&mut self, path: &str) -> (Event, Once) {
+    fn event(&mut self, path: &str, source: Source) -> (Event, Once) {
         let number = {
             let mut known = Self::known(&self.known);
             known.count += 1;
@@ -150,7 +150,7 @@ impl Wishes {
             false => format!("event-{number}"),
         };
         let identity = event_identity(&id).0;
-        let detail = EventDetail { id, ..EventDetail::default() }.encode();
+        let detail = EventDetail { source, id, ..EventDetail::default() }.encode();
         let event = Event {
             service: (*self.dice.pick(&SERVICES)).to_owned(),
             model: (*self.dice.pick(&MODELS)).to_owned(),
@@ -168,7 +168,7 @@ impl Wishes {
 
     fn report(&mut self) -> Request {
         let path = *self.dice.pick(&PATHS);
-        let (mut event, once) = self.event(path);
+        let (mut event, once) = self.event(path, Source::Track);
         if self.dice.happens(100) {
             event.reservation = Some(self.any_reservation());
         }
@@ -234,13 +234,16 @@ impl Wishes {
     fn end_reservation(&mut self) -> Request {
         let reservation = self.any_reservation();
         match self.dice.between(0, 10) {
-            0 | 1 => plain(Command::Release { reservation }),
-            2 => plain(Command::Extend { reservation, ttl: self.dice.signed(0, 30 * MINUTE) }),
+            0 | 1 => plain(Command::Release { reservation, ended: None }),
+            2 => {
+                let ttl = self.dice.signed(0, 30 * MINUTE);
+                plain(Command::Extend { reservation, ttl, ended: None })
+            }
             _ => {
                 let path = if self.dice.happens(800) { "" } else { *self.dice.pick(&PATHS) };
-                let (event, once) = self.event(path);
+                let (event, once) = self.event(path, Source::Commit);
                 let incomplete = self.dice.happens(100);
-                let commit = Commit { reservation, event, incomplete, ended: None };
+                let commit = Commit { reservation, event, incomplete };
                 let (once, command) = (Some(once), Command::Commit(commit));
                 let request = Request { once, actor: vec![], command };
                 Self::known(&self.known).keyed.push(request.clone());

@@ -22,6 +22,7 @@ mod price_cases;
 mod price_catalogue;
 mod price_list;
 mod providers;
+mod real_shards;
 mod reported;
 mod reports;
 mod reservations;

@@ -179,7 +179,14 @@ async fn an_expired_reservation_holds_nothing_and_its_commit_is_late() {
     assert_eq!(progress(&app).await, (json!("0"), json!("0")));
     let seen = app.get(&format!("{PATH}/{id}")).send().await.ok(200);
     assert_eq!(seen["state"], "expired");
-    post(&app, &id, "extend", &json!({})).await.problem(409, "reservation_expired");
+    let extend = async || {
+        let address = format!("{PATH}/{id}/extend");
+        app.post(&address).once("late").json(&json!({})).send().await
+    };
+    extend().await.problem(409, "reservation_expired");
+    let again = extend().await;
+    again.problem(409, "reservation_expired");
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let late = post(&app, &id, "commit", &json!({"cost": "2"})).await.ok(200);
     assert_eq!((&late["late"], &late["cost"]), (&json!(true), &json!("2")));
     assert_eq!(progress(&app).await, (json!("2"), json!("0")));

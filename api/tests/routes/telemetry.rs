@@ -111,6 +111,16 @@ async fn a_span_says_where_it_belongs_or_its_key_does() {
         (&answer["results"][0]["status"], &answer["results"][1]["code"]),
         (&json!("accepted"), &json!("forbidden"))
     );
+    let held = app.post("/v1/reservations").json(&json!({"path": "acme"})).send().await.ok(201);
+    let id = held["id"].as_str().unwrap();
+    let others = json!({"events": [{"id": "3", "service": "openai", "model": "gpt-5.4", "usage": {},
+        "reservation_id": id}]});
+    let answer = app.post("/v1/track").key(key).json(&others).send().await.ok(200);
+    assert_eq!(answer["results"][0]["code"], "forbidden");
+    let address = format!("/v1/reservations/{id}");
+    app.get(&address).key(key).send().await.problem(404, "not_found");
+    let release = app.post(&format!("{address}/release")).key(key).send().await;
+    release.problem(404, "not_found");
     app.get("/v1/check?path=acme").key(key).send().await.problem(403, "forbidden");
     let reserve = app.post("/v1/reservations").key(key).json(&json!({"path": "acme"}));
     reserve.send().await.problem(403, "forbidden");

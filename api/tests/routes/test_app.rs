@@ -23,6 +23,7 @@ use domain::{
 use identity::{KeyBits, KeyRequest, make_api_key, new_uuid};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use shards::Caps;
 use store::{Store, secrets::SealedSecret, sqlite::SqliteStore};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -228,13 +229,23 @@ impl TestApp {
 
     /// A server over the same store that remembers nothing of what the others have looked up.
     pub(crate) fn node(&self, limits: Limits, allow_private_urls: bool) -> Router {
+        self.node_over(limits, allow_private_urls, self.caps.clone())
+    }
+
+    /// The same with other shards.
+    pub(crate) fn node_over(
+        &self,
+        limits: Limits,
+        allow_private_urls: bool,
+        caps: Arc<dyn Caps>,
+    ) -> Router {
         let (counter, panics) = (Arc::clone(&self.wake_count), Arc::clone(&self.wake_panics));
         let token = identity::hash_key(LOCAL_TOKEN);
         let state = AppState {
             store: Arc::clone(&self.store),
             vault: self.vault.clone(),
             clock: self.clock.clone(),
-            caps: self.caps.clone(),
+            caps,
             reports: self.reports.clone(),
             catalogue: Catalogue { connectors: vec![&ACME, &BETA], formats: vec![&FORMAT] },
             prices: Arc::clone(&self.prices),

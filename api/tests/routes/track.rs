@@ -95,90 +95,74 @@ async fn one_bad_event_never_sinks_its_batch() {
     assert_eq!(errors[0]["pointer"], "/usage/input_tokens");
 }
 
-#[tokio::test]
-async fn every_kind_of_wrong_event_has_its_code() {
-    let app = TestApp::start().await;
-    app.call("PUT", "/v1/paths/bound").json(&json!({"service": "anthropic"})).send().await.ok(200);
-    assert_eq!(one(&app, event("taken")).await["status"], "accepted");
+type Wrong = (Value, &'static str, &'static str);
+
+/// Events whose figures are wrong, with code and place.
+fn wrong_figures() -> Vec<Wrong> {
     let usage = |usage: Value| with(event("x"), "usage", usage);
-    let tags: serde_json::Map<_, _> = (0..33).map(|at| (at.to_string(), json!("x"))).collect();
-    let large: serde_json::Map<_, _> =
-        (0..32).map(|at| (at.to_string(), json!("x".repeat(200)))).collect();
-    for (event, code, place) in [
-        (usage(json!({"input_tokens": -1})), "validation_failed", "/usage/input_tokens"),
-        (
-            usage(json!({"input_tokens": 9_007_199_254_740_993_u64})),
-            "validation_failed",
-            "/usage/input_tokens",
-        ),
-        (
-            usage(json!({"input_tokens": 9_007_199_254_740_992_u64,
-            "output_tokens": 9_007_199_254_740_992_u64})),
-            "validation_failed",
-            "",
-        ),
-        (usage(json!({"input_tokens": 1.5})), "validation_failed", "/usage/input_tokens"),
+    let at = |at: &str| with(event("x"), "timestamp", json!(at));
+    let most = 9_007_199_254_740_992_u64;
+    let invalid = "validation_failed";
+    vec![
+        (usage(json!({"input_tokens": -1})), invalid, "/usage/input_tokens"),
+        (usage(json!({"input_tokens": most + 1})), invalid, "/usage/input_tokens"),
+        (usage(json!({"input_tokens": most, "output_tokens": most})), invalid, ""),
+        (usage(json!({"input_tokens": 1.5})), invalid, "/usage/input_tokens"),
         (
             usage(json!({"input_tokens": 1, "cache_read_tokens": 2})),
             "usage_inconsistent",
             "/usage/cache_read_tokens",
         ),
         (usage(json!({"inputs": 1})), "unknown_field", "/usage/inputs"),
-        (without(event("x"), "usage"), "validation_failed", "/usage"),
-        (with(event("x"), "colour", json!(1)), "unknown_field", "/colour"),
-        (without(event("x"), "id"), "validation_failed", "/id"),
-        (event(""), "validation_failed", "/id"),
-        (event("a b"), "validation_failed", "/id"),
-        (event(&"x".repeat(129)), "validation_failed", "/id"),
-        (event("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"), "timestamp_out_of_range", "/id"),
-        (
-            with(event("x"), "timestamp", json!("2026-11-20T10:06:00Z")),
-            "timestamp_out_of_range",
-            "/timestamp",
-        ),
-        (
-            with(event("x"), "timestamp", json!("2026-10-16T09:59:59Z")),
-            "timestamp_out_of_range",
-            "/timestamp",
-        ),
-        (with(event("x"), "timestamp", json!("yesterday")), "validation_failed", "/timestamp"),
+        (without(event("x"), "usage"), invalid, "/usage"),
+        (at("2026-11-20T10:06:00Z"), "timestamp_out_of_range", "/timestamp"),
+        (at("2026-10-16T09:59:59Z"), "timestamp_out_of_range", "/timestamp"),
+        (at("yesterday"), invalid, "/timestamp"),
         (with(event("taken"), "usage", json!({"input_tokens": 7})), "event_conflict", ""),
-        (with(event("x"), "path", json!("Acme")), "validation_failed", "/path"),
-        (without(event("x"), "path"), "validation_failed", "/path"),
-        (with(event("x"), "path", json!("bound")), "service_mismatch", ""),
-        (with(event("x"), "service", json!("a b")), "validation_failed", "/service"),
-        (with(event("x"), "model", json!("m".repeat(257))), "validation_failed", "/model"),
-        (with(event("x"), "cost", json!("1")), "validation_failed", "/cost"),
-        (
-            with(event("x"), "reservation_id", json!("res_1")),
-            "validation_failed",
-            "/reservation_id",
-        ),
-        (
-            with(event("x"), "end_user_id", json!("u".repeat(129))),
-            "validation_failed",
-            "/end_user_id",
-        ),
-        (with(event("x"), "latency_ms", json!(-1)), "validation_failed", "/latency_ms"),
-        (
-            with(event("x"), "call_site", json!({"file": "f".repeat(257)})),
-            "validation_failed",
-            "/call_site",
-        ),
-        (
-            with(event("x"), "context", json!({"speed": "warp"})),
-            "validation_failed",
-            "/context/speed",
-        ),
-        (with(event("x"), "tags", json!(tags)), "validation_failed", "/tags"),
-        (with(event("x"), "tags", json!(large)), "validation_failed", ""),
-    ] {
+        (with(event("x"), "cost", json!("1")), invalid, "/cost"),
+        (with(event("x"), "latency_ms", json!(-1)), invalid, "/latency_ms"),
+    ]
+}
+
+/// Events whose names and texts are wrong, with code and place.
+fn wrong_names() -> Vec<Wrong> {
+    let field = |name: &str, value: Value| with(event("x"), name, value);
+    let tags: serde_json::Map<_, _> = (0..33).map(|at| (at.to_string(), json!("x"))).collect();
+    let large: serde_json::Map<_, _> =
+        (0..32).map(|at| (at.to_string(), json!("x".repeat(200)))).collect();
+    let long_file = json!({"file": "f".repeat(257)});
+    let old = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+    let invalid = "validation_failed";
+    vec![
+        (field("colour", json!(1)), "unknown_field", "/colour"),
+        (without(event("x"), "id"), invalid, "/id"),
+        (event(""), invalid, "/id"),
+        (event("a b"), invalid, "/id"),
+        (event(&"x".repeat(129)), invalid, "/id"),
+        (event(old), "timestamp_out_of_range", "/id"),
+        (field("path", json!("Acme")), invalid, "/path"),
+        (without(event("x"), "path"), invalid, "/path"),
+        (field("path", json!("bound")), "service_mismatch", ""),
+        (field("service", json!("a b")), invalid, "/service"),
+        (field("model", json!("m".repeat(257))), invalid, "/model"),
+        (field("reservation_id", json!("res_1")), invalid, "/reservation_id"),
+        (field("end_user_id", json!("u".repeat(129))), invalid, "/end_user_id"),
+        (field("call_site", long_file), invalid, "/call_site"),
+        (field("context", json!({"speed": "warp"})), invalid, "/context/speed"),
+        (field("tags", json!(tags)), invalid, "/tags"),
+        (field("tags", json!(large)), invalid, ""),
+    ]
+}
+
+#[tokio::test]
+async fn every_kind_of_wrong_event_has_its_code() {
+    let app = TestApp::start().await;
+    app.call("PUT", "/v1/paths/bound").json(&json!({"service": "anthropic"})).send().await.ok(200);
+    assert_eq!(one(&app, event("taken")).await["status"], "accepted");
+    for (event, code, place) in wrong_figures().into_iter().chain(wrong_names()) {
         let result = one(&app, event.clone()).await;
-        assert_eq!(
-            (&result["status"], &result["code"]),
-            (&json!("rejected"), &json!(code)),
-            "{event}: {result}"
-        );
+        let told = (&result["status"], &result["code"]);
+        assert_eq!(told, (&json!("rejected"), &json!(code)), "{event}: {result}");
         if !place.is_empty() {
             assert_eq!(result["errors"][0]["pointer"], place, "{result}");
         }

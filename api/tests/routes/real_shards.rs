@@ -1,0 +1,82 @@
+//! The quota routes over real shards and a real journal: what the state in memory alone does not
+//! show, a restart among it.
+
+use std::{sync::Arc, time::Duration};
+
+use api::Limits;
+use serde_json::{Value, json};
+use shards::{Parts, Shards};
+use store::sqlite::SqliteStore;
+use uuid::Uuid;
+
+use crate::{policies::policy, test_app::TestApp};
+
+/// The same app over shards that were just started.
+async fn restarted(app: &mut TestApp, store: &Arc<SqliteStore>) -> Arc<Shards> {
+    let shards = Arc::new(Shards::new(Parts {
+        store: store.clone(),
+        clock: app.clock.clone(),
+        random: Arc::new(|| Uuid::new_v4().as_u128()),
+        limits: shards::Limits::default(),
+    }));
+    app.router = app.node_over(Limits::default(), false, shards.clone());
+    shards
+}
+
+fn report(id: &str) -> Value {
+    json!({"events": [{"id": id, "path": "a/b", "service": "openai", "model": "gpt-5.4",
+        "usage": {"input_tokens": 1_000, "output_tokens": 100}}]})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_is_answered_again_after_a_restart() {
+    let mut app = TestApp::start().await;
+    let store = SqliteStore::open(&app.folder.path().join("shards.db")).await.unwrap();
+    let store = Arc::new(store);
+    let shards = restarted(&mut app, &store).await;
+    let track = async |app: &TestApp, id: &str| {
+        app.post("/v1/track").json(&report(id)).send().await.ok(200)
+    };
+    assert_eq!(track(&app, "1").await["results"][0]["cost"], "0.004");
+    let made = app.post("/v1/policies").json(&policy("a", "usd", json!("1"), "strict"));
+    let made = made.send().await.ok(201);
+    assert_eq!(
+        (&made["state"], &made["progress"]["used"]),
+        (&json!("active"), &json!("0.004")),
+        "what came before counts, once"
+    );
+    let asked = json!({"path": "a/b", "service": "openai", "model": "gpt-5.4",
+        "estimate": {"cost": "0.9"}});
+    let reserve = async |app: &TestApp, key: &str| {
+        app.post("/v1/reservations").once(key).json(&asked).send().await
+    };
+    let held = reserve(&app, "k").await.ok(201);
+    reserve(&app, "no").await.problem(402, "quota_exceeded");
+    let id = held["id"].as_str().unwrap();
+    let commit = json!({"usage": {"input_tokens": 1_000, "output_tokens": 100}});
+    let settle = async |app: &TestApp| {
+        let address = format!("/v1/reservations/{id}/commit");
+        app.post(&address).once("c").json(&commit).send().await
+    };
+    let committed = settle(&app).await.ok(200);
+    assert_eq!(committed["cost"], "0.004");
+
+    shards.stop().await;
+    let shards = restarted(&mut app, &store).await;
+    assert_eq!(track(&app, "1").await["results"][0]["status"], "duplicate");
+    let again = reserve(&app, "k").await;
+    assert_eq!((again.ok(201), again.header("idempotent-replayed")), (held.clone(), Some("true")));
+    let no = reserve(&app, "no").await;
+    no.problem(402, "quota_exceeded");
+    assert_eq!(no.header("idempotent-replayed"), Some("true"));
+    assert_eq!(settle(&app).await.ok(200), committed);
+    let other = json!({"cost": "0.5"});
+    let answer = app.post(&format!("/v1/reservations/{id}/commit")).json(&other).send().await;
+    answer.problem(409, "already_committed");
+    let address = format!("/v1/policies/{}", made["id"].as_str().unwrap());
+    let progress = app.get(&address).send().await.ok(200)["progress"].clone();
+    assert_eq!((&progress["used"], &progress["held"]), (&json!("0.008"), &json!("0")));
+    let seen = app.get(&format!("/v1/reservations/{id}")).send().await.ok(200);
+    assert_eq!(seen["state"], "committed");
+    tokio::time::timeout(Duration::from_secs(30), shards.stop()).await.unwrap();
+}
