@@ -1,14 +1,12 @@
 //! Backup while the product works, and restore elsewhere: costs, caps and duplicates agree.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, ensure};
 use product::{Backend, Client, Home, Product, until};
 use serde_json::{Value, json};
 
 use crate::{
     OUTLAY,
-    caps::{cap, ids, progress, report, settled},
+    caps::{Told, cap, ids, progress, report, settled},
     commands::run,
     flows,
 };
@@ -41,8 +39,8 @@ async fn report_until(
     client: Client,
     ids: Vec<String>,
     is_enough: tokio::sync::watch::Receiver<bool>,
-) -> BTreeMap<String, String> {
-    let mut told = BTreeMap::new();
+) -> Told {
+    let mut told = Told::new();
     for ids in ids.chunks(10) {
         if *is_enough.borrow() {
             break;
