@@ -147,8 +147,8 @@ pub(crate) enum Step {
     Done { chunk: Box<facts::Chunk>, to: Checkpoint, is_ours: bool },
 }
 
-/// Projects one chunk of the journal after `from`, where `shadow` is. After a restore `from` is of the
-/// incarnation before.
+/// Projects one chunk of the journal after `from`, where `shadow` is. After a restore `from` is of
+/// the incarnation before.
 pub(crate) async fn project_chunk(
     parts: &Parts,
     shard: Shard,

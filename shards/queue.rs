@@ -1,7 +1,7 @@
 //! A shard's two queues: groups of requests that wait to be decided.
 //!
-//! Both are bounded in requests. What somebody waits for goes first; batches and imports get what is
-//! left of a round, and never less than half of one when they wait long.
+//! Both are bounded in requests. What somebody waits for goes first; batches and imports get what
+//! is left of a round, and never less than half of one when they wait long.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

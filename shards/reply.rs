@@ -55,8 +55,8 @@ pub(crate) async fn finish(live: &Live, waiting: &mut Vec<Waiting>, draft: Draft
     }
 }
 
-/// Tells groups why nothing was done. What was decided of them in earlier rounds stays; the same ids
-/// again get those answers.
+/// Tells groups why nothing was done. What was decided of them in earlier rounds stays; the same
+/// ids again get those answers.
 pub(crate) fn refuse(waiting: Vec<Waiting>, error: &ShardError) {
     for waiting in waiting {
         let error = match waiting.answers.is_empty() {

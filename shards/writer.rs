@@ -1,5 +1,5 @@
-//! The writer of a shard: takes what waits, has it decided, makes the decisions durable as one entry
-//! of the journal, and only then answers. One append is under way at a time.
+//! The writer of a shard: takes what waits, has it decided, makes the decisions durable as one
+//! entry of the journal, and only then answers. One append is under way at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -164,8 +164,8 @@ impl Writer {
         Ok(Known { seen, ended, as_of })
     }
 
-    /// Makes a draft's decisions durable. Only a definite answer ends it: an insert whose answer was
-    /// lost is repeated, because it may still land.
+    /// Makes a draft's decisions durable. Only a definite answer ends it: an insert whose answer
+    /// was lost is repeated, because it may still land.
     async fn append(&self, draft: &Draft) -> Written {
         let incarnation = self.live.core().loaded.incarnation;
         let mut may_be_there = false;

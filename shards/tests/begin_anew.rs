@@ -1,5 +1,5 @@
-//! A journal that is begun anew, as after a restore: nothing that was acknowledged is lost, ids still
-//! count once, and a process that serves the journal as it was before notices.
+//! A journal that is begun anew, as after a restore: nothing that was acknowledged is lost, ids
+//! still count once, and a process that serves the journal as it was before notices.
 #![expect(clippy::unwrap_used, reason = "these are tests, their support included")]
 
 use std::sync::Arc;
