@@ -42,6 +42,9 @@ pub(crate) struct PolicyView {
     state: &'static str,
     /// How it stands.
     progress: ProgressView,
+    /// The same beside it, as checks and reports tell it.
+    #[serde(flatten)]
+    standing: ProgressView,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: Option<String>,
@@ -112,7 +115,7 @@ struct AlertView {
 }
 
 /// How a policy stands.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ProgressView {
     /// What was spent in the window.
     used: Amount,
@@ -187,6 +190,14 @@ impl From<PolicyStanding> for PolicyView {
     fn from(standing: PolicyStanding) -> PolicyView {
         let record = &standing.record;
         let amount = |value| Amount { unit: record.unit, value };
+        let progress = ProgressView {
+            used: amount(standing.used),
+            held: amount(standing.held),
+            remaining: amount(remaining(&standing)),
+            window_start: standing.window_start.and_then(text_of),
+            resets_at: standing.resets_at.and_then(text_of),
+            health: standing.health.clone(),
+        };
         PolicyView {
             id: policy_id(record.id),
             path: record.path.clone(),
@@ -197,14 +208,8 @@ impl From<PolicyStanding> for PolicyView {
             on_unavailable: if record.allow_on_unavailable { "allow" } else { "refuse" },
             alerts: record.alerts.iter().map(|alert| AlertView::new(alert, record)).collect(),
             state: if standing.is_opening { "opening" } else { "active" },
-            progress: ProgressView {
-                used: amount(standing.used),
-                held: amount(standing.held),
-                remaining: amount(remaining(&standing)),
-                window_start: standing.window_start.and_then(text_of),
-                resets_at: standing.resets_at.and_then(text_of),
-                health: standing.health.clone(),
-            },
+            progress: progress.clone(),
+            standing: progress,
             created_at: text_of(record.created_at),
         }
     }

@@ -1,5 +1,5 @@
-//! `outlay backup` and `outlay restore`: a folder with all of a store as of one moment, and an empty
-//! store made from it.
+//! `outlay backup` and `outlay restore`: a folder with all of a store as of one moment, and an
+//! empty store made from it.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! `outlay clock accept`: a person says that this machine's clock is right, and the route by which a
-//! running server hears it. The route is no part of the API.
+//! `outlay clock accept`: a person says that this machine's clock is right, and the route by which
+//! a running server hears it. The route is no part of the API.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Has shards follow their organization's settings. The organization's document is written first;
-//! an entry with its revision follows in each environment's journal. Whatever a crash leaves between
-//! the two is finished here: at the start, after each change, and every half minute.
+//! an entry with its revision follows in each environment's journal. Whatever a crash leaves
+//! between the two is finished here: at the start, after each change, and every half minute.
 
 use std::{sync::Arc, time::Duration};
 
