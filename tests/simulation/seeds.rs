@@ -28,8 +28,8 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     let all = SUM.lock().unwrap_or_else(PoisonError::into_inner);
     println!(
-        "{} groups ({} of unknown outcome), {} claims and {} questions; {} decisions in {} entries, \
-         {} snapshots",
+        "{} groups ({} of unknown outcome), {} claims and {} questions; \
+         {} decisions in {} entries, {} snapshots",
         all.group_count,
         all.unknown_count,
         all.claim_count,
