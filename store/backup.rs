@@ -73,7 +73,7 @@ impl NewBackup {
         let mut found = fs::read_dir(folder).map_err(|error| failed("read", folder, error))?;
         if found.next().is_some() {
             return Err(StoreError::misconfigured(format!(
-                "`{}` is not empty: a backup needs a folder of its own",
+                "`{}` is not empty: a backup needs a folder of its own; remove what a failed one left",
                 folder.display()
             )));
         }
