@@ -130,6 +130,7 @@ async fn book(
         let done = submit(state, caller, requests, vec![], Lane::Bulk).await?;
         for (change, answer) in some.into_iter().zip(done.answers) {
             match answer.result {
+                Answered::Booked(_) if answer.is_repeat => tally.unchanged(),
                 Answered::Booked(_) => tally.changed(change),
                 Answered::Refused(Refusal::Conflict) | Answered::Duplicate => tally.conflict(),
                 Answered::Refused(refusal) => return Err(refused(&refusal)),
