@@ -12,6 +12,7 @@ mod config;
 mod connect;
 mod costs;
 mod demo;
+mod demo_caps;
 mod first_key;
 mod follow_settings;
 mod import;
