@@ -16,8 +16,8 @@ const CALLS: usize = 5;
 /// Shows what an application hears that goes on calling.
 pub(crate) async fn tell(client: &Client) -> Result<()> {
     say(&format!(
-        "\n4. Stopping an application: three of them, each with a cap of ${CAP} a day, each calling \
-         gpt-4o for $0.02 again and again…"
+        "\n4. Stopping an application: three of them, each with a cap of ${CAP} a day, each \
+         calling gpt-4o for $0.02 again and again…"
     ));
     for mode in MODES {
         let policy = json!({

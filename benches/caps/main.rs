@@ -4,7 +4,6 @@
 //! Requests go to the real binary on an SQLite store; every reservation and report is durable.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
 
 mod load;
 
