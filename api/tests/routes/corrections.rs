@@ -201,3 +201,97 @@ async fn a_price_that_comes_later_is_booked_once_and_a_reversal_takes_the_whole_
     assert_eq!((&after["changed"], &after["skipped"]), (&json!(0), &json!(1)));
     tokio::time::timeout(Duration::from_secs(30), shards.stop()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_prices_did_not_make_is_never_repriced_and_what_had_one_only_when_asked() {
+    let mut app = TestApp::start().await;
+    let store = app.sqlite.clone();
+    let shards = restarted(&mut app, &store).await;
+    let call = |id: &str, field: &str, value: Value| {
+        let mut event = json!({"id": id, "path": "a", "service": "openai", "model": "gpt-5.4",
+            "usage": {"input_tokens": 1_000}});
+        event[field] = value;
+        event
+    };
+    let advice = json!({"model": "claude-x", "usage": {"input_tokens": 5, "output_tokens": 1,
+        "iterations": [{"type": "advisor_message", "input_tokens": 7, "output_tokens": 1}]}});
+    let mut beyond = call("beyond", "raw_usage", advice);
+    (beyond["service"], beyond["model"]) = (json!("anthropic"), json!("claude-x"));
+    beyond["raw_format"] = json!("anthropic_messages");
+    beyond.as_object_mut().unwrap().remove("usage");
+    let sent = json!({"events": [
+        call("priced", "latency_ms", json!(5)),
+        {"id": "stated", "path": "a", "service": "acme", "model": "gpt-5.4", "cost": "7"},
+        call("unpriced", "model", json!("our-model")),
+        beyond,
+    ]});
+    let booked = app.post("/v1/track").json(&sent).send().await.ok(200);
+    assert_eq!(booked["accepted"], 4, "{booked}");
+    let newest = events(&app, 4).await.remove(0);
+    assert!(newest["context"]["beyond"].as_str().unwrap().starts_with("advisor_"), "{newest}");
+    for (service, model) in
+        [("openai", "gpt-5.4"), ("openai", "our-model"), ("anthropic", "claude-x")]
+    {
+        let address = format!("/v1/services/{service}/models/{model}");
+        let price = json!({"price": [{"input": "1", "output": "1"}]});
+        app.call("PUT", &address).json(&price).send().await.ok(200);
+    }
+    let row = |model: &str, difference: &str| {
+        let service = "openai";
+        json!({"service": service, "model": model, "events": 1, "difference": difference})
+    };
+    // 0.001 instead of the list's 0.0025, and 0.001 instead of nothing.
+    let (dearer, new) = (row("gpt-5.4", "-0.0015"), row("our-model", "0.001"));
+    for (asked, examined, skipped, changes) in [
+        (json!({}), 2, 1, json!([new])),
+        (json!({"only_unpriced": false}), 4, 2, json!([dearer, new])),
+        (json!({"only_unpriced": false, "model": "gpt-5.4"}), 2, 1, json!([dearer])),
+        (json!({"service": "anthropic"}), 1, 1, json!([])),
+        (json!({"path": "b"}), 0, 0, json!([])),
+        (json!({"to": "2026-11-20"}), 0, 0, json!([])),
+    ] {
+        let told = app.post(REPRICE).json(&asked).send().await.ok(200);
+        let found = (&told["examined"], &told["skipped"], &told["changes"]);
+        assert_eq!(found, (&json!(examined), &json!(skipped), &changes), "{asked}");
+    }
+    tokio::time::timeout(Duration::from_secs(30), shards.stop()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_reprice_every_event_once() {
+    const EACH: usize = 1_000;
+    let mut app = TestApp::start().await;
+    let store = app.sqlite.clone();
+    let shards = restarted(&mut app, &store).await;
+    let cap = app.post("/v1/policies").json(&policy("a", "usd", json!("10000"), "open"));
+    let cap = cap.send().await.ok(201);
+    for batch in 0..3 {
+        let call = |number: usize| {
+            json!({"id": format!("{batch}/{number}"), "path": "a", "service": "openai",
+                "model": "our-model", "usage": {"input_tokens": 1_000_000}})
+        };
+        let sent = json!({"events": (0..EACH).map(call).collect::<Vec<_>>()});
+        app.post("/v1/track").json(&sent).send().await.ok(200);
+        // A block of its own.
+        while events(&app, 1).await[0]["event_id"] != format!("{batch}/{}", EACH - 1) {}
+    }
+    let price = json!({"price": [{"input": "2", "output": "10"}]});
+    let put = app.call("PUT", "/v1/services/openai/models/our-model").json(&price);
+    put.send().await.ok(200);
+    let mut asked = json!({"dry_run": false});
+    let mut counts = vec![];
+    loop {
+        let page = app.post(REPRICE).json(&asked).send().await.ok(200);
+        counts.push((page["examined"].clone(), page["changed"].clone()));
+        match &page["next_cursor"] {
+            Value::Null => break,
+            cursor => asked["cursor"] = cursor.clone(),
+        }
+    }
+    let row = |count: usize| (json!(count), json!(count));
+    assert_eq!(counts, [row(2 * EACH), row(EACH)]);
+    assert_eq!(used(&app, &cap).await, "6000");
+    let wrong = app.post(REPRICE).json(&json!({"cursor": "eA"})).send().await;
+    wrong.refuses("validation_failed", "cursor");
+    tokio::time::timeout(Duration::from_secs(30), shards.stop()).await.unwrap();
+}
