@@ -35,6 +35,7 @@ mod dto_provider;
 mod dto_reservation;
 mod dto_track;
 mod dto_usage_event;
+mod end_users;
 mod envelope;
 mod error;
 mod estimate;
@@ -90,6 +91,7 @@ use axum::{Router, middleware::from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::KeyCache;
+pub use end_users::EndUserCache;
 pub use error::Code;
 pub use own_price_cache::OwnPriceCache;
 pub use reports::Reports;
