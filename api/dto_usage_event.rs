@@ -49,7 +49,8 @@ pub(crate) struct UsageEventView {
     cost: Option<String>,
     /// ISO 4217 code.
     currency: &'static str,
-    /// Whether something has no price, so that the cost is not the whole.
+    /// Whether something has no price, so that the cost is not the whole. Of a correction: whether
+    /// it takes that mark back.
     unpriced: bool,
     /// What was consumed, by unit; negative in a correction that takes it back.
     usage: BTreeMap<String, Number>,

@@ -122,6 +122,12 @@ impl FieldError {
         }
     }
 
+    /// The same of a field of the body that is called as the parameter is.
+    pub(crate) fn in_body(mut self) -> FieldError {
+        self.pointer = self.parameter.take().map(|name| format!("/{name}")).or(self.pointer);
+        self
+    }
+
     /// The same place with another code.
     pub(crate) fn of(mut self, code: Code) -> FieldError {
         self.code = code;

@@ -131,7 +131,8 @@ pub(crate) fn flags_of(row: &EventRow) -> Vec<String> {
 }
 
 impl EventQuery {
-    fn asks_for(&self, row: &EventRow) -> bool {
+    /// Whether it is one of them.
+    pub(crate) fn asks_for(&self, row: &EventRow) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == found)
         };

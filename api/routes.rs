@@ -9,7 +9,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     Shared, api_keys, audit_log, charges, check, cloud_events, connections, costs, envelope,
     estimate, files, health, openapi, organization, otlp, own_prices, paths, policies, price_list,
-    providers, reservations, syncs, track, upload, usage_events,
+    providers, reprice, reservations, reversal, syncs, track, upload, usage_events,
 };
 
 /// All routes, without their limits.
@@ -49,6 +49,7 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(costs::get_costs))
         .routes(routes!(usage_events::list_usage_events))
         .routes(routes!(usage_events::get_usage_event))
+        .routes(routes!(reversal::reverse_usage_event))
         .routes(routes!(own_prices::list_services))
         .routes(routes!(
             own_prices::get_service,
@@ -63,6 +64,7 @@ fn quick_routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(price_list::list_prices))
         .routes(routes!(estimate::estimate_price))
+        .routes(routes!(reprice::reprice_events))
         .routes(routes!(paths::list_paths))
         .routes(routes!(paths::get_path, paths::put_path))
         .route("/v1/paths/{*path}", post(paths::post_path))

@@ -21,6 +21,7 @@ use crate::{
     error::FieldError,
     instants::micros_of,
     pricing::{AskedPrice, Books},
+    stored_call::BEYOND,
 };
 
 /// A call that consumed something, in which everything is right.
@@ -140,6 +141,8 @@ fn price(
 ) -> Result<(), FieldError> {
     detail.quantities = quantities(&asked.usage);
     detail.context = context_pairs(&asked.context);
+    let beyond = asked.beyond.iter().map(|unit| (BEYOND.to_owned(), (*unit).to_owned()));
+    detail.context.extend(beyond);
     let priced = asked.priced(books)?;
     event.model = priced.model_name().to_owned();
     detail.named_model = (priced.model != event.model).then(|| priced.model.to_owned());

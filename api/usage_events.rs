@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How far ahead of our clock an event's own may be.
-const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// Which events.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

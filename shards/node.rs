@@ -116,6 +116,9 @@ impl Shards {
     }
 }
 
+/// When it is worth asking again whether the tables have caught up.
+const UNPROJECTED_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// How long a question waits to be sure.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -123,6 +126,18 @@ const CONFIRM_PATIENCE: Duration = Duration::from_secs(1);
 impl Caps for Shards {
     async fn submit(&self, shard: Shard, group: Group) -> Result<Done, ShardError> {
         let live = self.live(shard).await?;
+        let remembers = group.requests.iter().any(|request| request.once.is_some());
+        let is_full = || {
+            let core = live.core();
+            let state = &core.loaded.state;
+            // Where the tables are ahead of what is forgotten, the next batch forgets.
+            state.remembered_count() >= live.parts.limits.unprojected_max
+                && core.ids.as_of() <= state.forgotten_seq()
+        };
+        if remembers && is_full() {
+            // The tables are behind: nothing more is taken that only memory could tell again.
+            return Err(ShardError::Overloaded { retry_after: UNPROJECTED_RETRY_AFTER });
+        }
         wait_for(&live, group).await
     }
 

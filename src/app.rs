@@ -114,17 +114,9 @@ impl App {
         if let Some(sqlite) = &opened.sqlite {
             sqlite.publish_holder(&format!("{address}\n{}\n", local_token.expose()))?;
         }
-        let router = api::router(Arc::new(state)).merge(peers::router(
-            cluster.clone(),
-            peer_key,
-            Arc::new(SystemClock),
-        ));
-        let router = router.merge(clock_accept::router(clock_accept::Door {
-            cluster: cluster.clone(),
-            store: keys,
-            clock: Arc::new(SystemClock),
-            local_sha256: identity::hash_key(local_token.expose()),
-        }));
+        let doors = peers::router(cluster.clone(), peer_key, Arc::new(SystemClock));
+        let doors = doors.merge(clock_door(&cluster, keys, &local_token));
+        let router = api::router(Arc::new(state)).merge(doors);
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(serve(listener, router, stopped));
         let first_key = first.map(|first| first.key);
@@ -212,7 +204,19 @@ async fn start_cluster(
     let peers = HttpPeers::new(key.clone(), clock.clone())?;
     let cluster = Cluster::new(parts, config.advertise.clone(), Arc::new(peers));
     cluster.beat().await.context("joining the other processes of this store")?;
+    // A clock that is wrong decides nothing, from the first request on.
+    cluster.clock_guard().look().await;
     Ok(Arc::new(cluster))
+}
+
+/// The internal route for what a person says about the clock.
+fn clock_door(cluster: &Arc<Cluster>, keys: Arc<dyn Store>, local_token: &Secret) -> axum::Router {
+    clock_accept::router(clock_accept::Door {
+        cluster: cluster.clone(),
+        store: keys,
+        clock: Arc::new(SystemClock),
+        local_sha256: identity::hash_key(local_token.expose()),
+    })
 }
 
 /// Starts what goes on beside requests.

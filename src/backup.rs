@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
 use domain::Clock;
-use shards::{Parts, ShardStore, begin_anew};
+use shards::{Parts, ShardError, ShardStore, begin_anew};
 use store::{
     Journal, StoreUrl,
     backup::{BackupManifest, NewBackup, check},
@@ -84,7 +84,11 @@ async fn begin_all_anew<S: ShardStore + Journal + 'static>(store: Arc<S>) -> Res
     for shard in shards {
         let name = format!("{}, {}", shard.organization, shard.environment.as_str());
         tell(&format!("beginning the journal of {name} anew"));
-        begin_anew(&parts, shard).await.with_context(|| format!("the journal of {name}"))?;
+        match begin_anew(&parts, shard).await {
+            // It was stopped when it was backed up, and the others are not to wait for it.
+            Err(error @ ShardError::Stopped { .. }) => tell(&format!("{name} as it was: {error}")),
+            done => done.with_context(|| format!("the journal of {name}"))?,
+        }
     }
     Ok(())
 }

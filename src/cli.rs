@@ -101,7 +101,7 @@ pub(crate) enum Command {
     /// Polls a connection now
     #[command(after_help = "Example:\n  outlay sync conn_01k…")]
     Sync(SyncArgs),
-    /// Shows, compares and imports prices
+    /// Shows, compares and imports prices, and reprices what was reported
     #[command(subcommand)]
     Prices(PricesCommand),
     /// Lists the providers that can be connected, and what each can tell
@@ -234,6 +234,14 @@ pub(crate) enum PricesCommand {
     #[command(after_help = "Example:\n  outlay prices import model_prices.json \\\n      \
                             --catalogue-version 1.109.1")]
     Import(PricesImportArgs),
+    /// Prices reported usage anew with the prices of now; shows what would change, books it with
+    /// --apply
+    #[command(after_help = "Examples:\n  outlay prices reprice\n  \
+                            outlay prices reprice --from 2026-11-01 --service openai --apply\n\n\
+                            Looks at the last 30 days and at what had no price, unless told \
+                            otherwise. Events stay as they\nwere booked: the differences are \
+                            entries of their own. Run again, it changes nothing more.")]
+    Reprice(PricesRepriceArgs),
     /// Shows what an import would change, and changes nothing
     #[command(after_help = "Example:\n  outlay prices diff genai-prices-0.2.3.json")]
     Diff(PricesSourcesArgs),
@@ -255,6 +263,33 @@ pub(crate) struct PricesShowArgs {
     /// What else changes the rate: '{"processing": "batch"}'
     #[arg(long, value_name = "JSON", requires = "usage")]
     pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Args)]
+pub(crate) struct PricesRepriceArgs {
+    /// First day or instant [default: 30 days ago]
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// First day or instant that is not included [default: now]
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+    /// Only this path and everything below
+    #[arg(long)]
+    pub(crate) path: Option<String>,
+    /// Only what this service sold
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Only this model, by its canonical name
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// What had a price too, not only what had none
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Books the differences
+    #[arg(long)]
+    pub(crate) apply: bool,
     #[command(flatten)]
     pub(crate) output: OutputArg,
 }

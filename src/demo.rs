@@ -18,6 +18,7 @@ use crate::{
     config::{Config, KeyOrigin},
     connect::{self, Connection},
     costs::{self, Costs},
+    demo_caps,
     output::say,
     shutdown,
 };
@@ -107,7 +108,8 @@ async fn tell(app: &App, folder: &Path, args: &DemoArgs, sandbox_url: &str) -> R
     let recent = SystemClock.now() - jiff::SignedDuration::from_hours(24 * i64::from(args.days));
     let recent = domain::time::utc_day(recent).to_string();
     let title = format!("By model, the last {} days:", args.days);
-    print_costs(&client, &recent, "provider,model", &title).await
+    print_costs(&client, &recent, "provider,model", &title).await?;
+    demo_caps::tell(&client).await
 }
 
 async fn import_sample(client: &Client, folder: &Path) -> Result<()> {
@@ -146,11 +148,15 @@ fn things_to_try(address: SocketAddr, key: &str, sandbox_url: &str) -> String {
         "
 The owner's API key of this demo: {key}
 
-Three things to try, in another terminal:
+Four things to try, in another terminal:
 
   # costs per day and model, as JSON
   curl -s -H 'Authorization: Bearer {key}' \\
     'http://{address}/v1/costs?granularity=day&group_by=provider,model'
+
+  # may the capped application call again?
+  curl -s -H 'Authorization: Bearer {key}' \\
+    'http://{address}/v1/check?path=demo/block&service=openai&model=gpt-4o'
 
   # the provider's own books: they agree to the last digit
   curl -s '{sandbox_url}/_books'

@@ -12,6 +12,7 @@ mod config;
 mod connect;
 mod costs;
 mod demo;
+mod demo_caps;
 mod first_key;
 mod follow_settings;
 mod import;
@@ -19,6 +20,7 @@ mod output;
 mod peers;
 mod price_files;
 mod prices_import;
+mod prices_reprice;
 mod prices_show;
 mod sealer;
 mod shutdown;
@@ -73,6 +75,9 @@ async fn run(config: &Config, command: Command) -> Result<()> {
         Command::Prices(PricesCommand::Import(args)) => prices_import::import(config, &args),
         Command::Prices(PricesCommand::Show(args)) => {
             with_client(config, async |client| prices_show::run(client, &args).await).await
+        }
+        Command::Prices(PricesCommand::Reprice(args)) => {
+            with_client(config, async |client| prices_reprice::run(client, &args).await).await
         }
         Command::Providers(args) => catalogue::providers(args.output),
         Command::Formats(args) => catalogue::formats(args.output),

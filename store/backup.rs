@@ -73,7 +73,8 @@ impl NewBackup {
         let mut found = fs::read_dir(folder).map_err(|error| failed("read", folder, error))?;
         if found.next().is_some() {
             return Err(StoreError::misconfigured(format!(
-                "`{}` is not empty: a backup needs a folder of its own",
+                "`{}` is not empty: a backup needs a folder of its own; remove what a failed one \
+                 left",
                 folder.display()
             )));
         }
@@ -167,7 +168,8 @@ fn read_manifest(folder: &Path) -> Result<BackupManifest> {
     })?;
     if manifest.format != FORMAT {
         return Err(StoreError::misconfigured(format!(
-            "the backup has format {} and was made by Outlay {}; this version reads format {FORMAT}",
+            "the backup has format {} and was made by Outlay {}; this version reads format \
+             {FORMAT}",
             manifest.format, manifest.outlay_version
         )));
     }

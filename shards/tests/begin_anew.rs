@@ -179,6 +179,19 @@ async fn a_shard_that_nobody_wrote_to_begins_anew_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_cannot_be_followed_stays_as_it_was() {
+    let world = World::new().await;
+    filled(&world).await.stop().await;
+    let before = world.store.tail(shard()).await.unwrap();
+    let (seq, previous) = (before.seq + 1, before.batch);
+    let unreadable = JournalEntry { seq, batch: 1, previous, bytes: vec![255] };
+    assert_eq!(world.store.append(shard(), 1, &unreadable).await.unwrap(), Appended::Stored);
+    let begun = begin_anew(&world.parts(), shard()).await;
+    assert!(matches!(begun, Err(ShardError::Stopped { seq: at, .. }) if at == seq), "{begun:?}");
+    assert_eq!(world.store.tail(shard()).await.unwrap().incarnation, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_behind_the_journal_is_asked_about_and_then_accepted() {
     let world = World::new().await;
     filled(&world).await.kill();

@@ -26,7 +26,13 @@ flows![ON_MONGODB:
 ];
 
 /// A policy on `path` for this calendar day.
-async fn cap(client: &Client, path: &str, unit: &str, amount: &str, mode: &str) -> Result<String> {
+pub(crate) async fn cap(
+    client: &Client,
+    path: &str,
+    unit: &str,
+    amount: &str,
+    mode: &str,
+) -> Result<String> {
     let body = json!({
         "path": path,
         "limit": {"unit": unit, "amount": amount},
@@ -37,7 +43,7 @@ async fn cap(client: &Client, path: &str, unit: &str, amount: &str, mode: &str) 
     Ok(made["id"].as_str().context("an id")?.to_owned())
 }
 
-async fn progress(client: &Client, policy: &str) -> Result<Value> {
+pub(crate) async fn progress(client: &Client, policy: &str) -> Result<Value> {
     client.get(&format!("/v1/policies/{policy}")).await
 }
 
@@ -180,10 +186,10 @@ async fn open_block_and_strict_stop_an_application_each_in_its_way(backend: Back
 }
 
 /// What each id was acknowledged with, if it was.
-type Told = BTreeMap<String, String>;
+pub(crate) type Told = BTreeMap<String, String>;
 
 /// Reports events under these ids, many at once, in turn to each of these servers.
-fn report(clients: &[&Client], ids: &[String]) -> BoxFuture<'static, Told> {
+pub(crate) fn report(clients: &[&Client], ids: &[String]) -> BoxFuture<'static, Told> {
     let clients: Vec<Client> = clients.iter().copied().cloned().collect();
     let batches: Vec<Value> = ids
         .chunks(5)
@@ -216,12 +222,12 @@ fn event(id: &str) -> Value {
         "usage": {"input_tokens": 7}})
 }
 
-fn ids(count: usize, name: &str) -> Vec<String> {
+pub(crate) fn ids(count: usize, name: &str) -> Vec<String> {
     (0..count).map(|number| format!("{name}-{number}")).collect()
 }
 
 /// Sends everything again until it is acknowledged; what counts in the end must be each id once.
-async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
+pub(crate) async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
     let mut left = ids.to_vec();
     until("not everything was acknowledged", async || {
         let told = report(clients, &left).await;

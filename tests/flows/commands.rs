@@ -31,7 +31,7 @@ fn price_map(input: &str) -> String {
     )
 }
 
-async fn run(home: &Home, arguments: &[&str]) -> Result<(bool, String, String)> {
+pub(crate) async fn run(home: &Home, arguments: &[&str]) -> Result<(bool, String, String)> {
     Ok(said(home.command(arguments).output().await?))
 }
 

@@ -2,6 +2,7 @@
 //! sandbox as the provider, on both stores. Each trial has a store of its own.
 #![expect(clippy::disallowed_methods, reason = "tests call the product with a client of their own")]
 
+mod backups;
 mod bad_files;
 mod books;
 mod caps;
@@ -39,6 +40,7 @@ pub(crate) struct Flow {
 
 /// Flows on every store.
 const ON_BOTH: &[(&str, &[Flow])] = &[
+    ("backups", backups::FLOWS),
     ("bad_files", bad_files::FLOWS),
     ("books", books::FLOWS),
     ("caps", caps::FLOWS),

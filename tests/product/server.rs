@@ -39,7 +39,10 @@ impl Product {
     /// Where it does not start.
     pub async fn start_with(home: &Home, arguments: &[&str]) -> Result<Product> {
         let key_file = home.path("first-key");
-        let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = home.command(&["serve"]);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.args(["--log-format", "json", "--log", "debug"]).args(arguments);
         if !key_file.exists() {
             command.arg("--first-key-file").arg(&key_file);

@@ -39,6 +39,31 @@ pub struct Findings {
     pub unknown_count: usize,
 }
 
+impl Findings {
+    /// Of no run.
+    pub const NOTHING: Findings = Findings {
+        wrong: vec![],
+        entry_count: 0,
+        decision_count: 0,
+        group_count: 0,
+        question_count: 0,
+        claim_count: 0,
+        snapshot_count: 0,
+        unknown_count: 0,
+    };
+
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Findings) {
+        self.entry_count += other.entry_count;
+        self.decision_count += other.decision_count;
+        self.group_count += other.group_count;
+        self.question_count += other.question_count;
+        self.claim_count += other.claim_count;
+        self.snapshot_count += other.snapshot_count;
+        self.unknown_count += other.unknown_count;
+    }
+}
+
 /// Audits everything, after it has come to rest.
 #[must_use]
 pub fn audit(shared: &Shared, record: &Record) -> Findings {

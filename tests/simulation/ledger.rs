@@ -16,8 +16,7 @@ use shards::facts::sum_block::{QUARTER_MICROS, quarter_of};
 pub struct Ledger {
     used: BTreeMap<(PolicyNo, WindowNo), i128>,
     holds: BTreeMap<u128, Hold>,
-    /// What closed or open windows used by their start, as the tables must say; without late
-    /// events.
+    /// What windows used by their start, as the tables must say; without late events.
     pub by_start: BTreeMap<(PolicyNo, Micros), i128>,
     starts: BTreeMap<(PolicyNo, WindowNo), Micros>,
     /// Everything that was booked, in order, by quarter hour.

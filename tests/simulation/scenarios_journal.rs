@@ -7,11 +7,9 @@ use engine::command::{Commit, Ended, EndedHow};
 use engine::policy::{Mode, PolicyChange, Window};
 use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
-use shards::{Answered, Question, ShardError};
+use shards::{Answered, Limits, Question, ShardError};
 use simulation::node::LIMITS;
-use simulation::stage::{
-    NOON, SECOND, Stage, commit, event, keyed, live, plain, policy, reserve, track,
-};
+use simulation::stage::{NOON, Stage, commit, event, keyed, live, plain, policy, reserve, track};
 use simulation::weather::Fate;
 use simulation::world::{in_simulated_time, shard};
 use store::journal::JournalEntry;
@@ -297,7 +295,7 @@ fn restore_under_a_live_node() {
             assert!(stored.begin_incarnation(1, tail.seq, tail.batch));
         }
         // One node refuses first, the other one writes first: both must notice.
-        let refused = stage.answered(0, reserve(1, "a", 70, 60)).await;
+        let refused = stage.answered(0, reserve(1, "a", 90, 60)).await;
         assert!(matches!(refused, Answered::Refused(Refusal::Policy(_))), "{refused:?}");
         assert!(held(&stage.answered(1, reserve(2, "a", 60, 60)).await));
         stage.answered(0, track("after", "a", 1, NOON)).await;
@@ -332,21 +330,42 @@ fn two_projectors() {
 }
 
 #[test]
+fn tables_that_stay_behind_are_waited_for() {
+    in_simulated_time(async {
+        let limits = Limits { unprojected_max: 10, ..LIMITS };
+        let stage = Stage::with_limits(1, NOON, limits);
+        stage.next(0, "project", Fate::BeginsAfter(Duration::from_secs(600)));
+        for number in 0..10 {
+            stage.answered(0, track(&format!("event-{number}"), "a", 1, NOON)).await;
+        }
+        let refused = stage.ask(0, track("one too many", "a", 1, NOON)).await;
+        assert!(matches!(refused, Err(ShardError::Overloaded { .. })), "{refused:?}");
+        // What needs no memory goes on, and so does everything once the tables are there.
+        assert!(held(&stage.answered(0, reserve(1, "a", 1, 5)).await));
+        stage.settle(0).await.expect_err("the tables are behind");
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        stage.settle(0).await.expect("the tables follow");
+        stage.answered(0, track("one too many", "a", 1, NOON)).await;
+        stage.all_is_well().await;
+    });
+}
+
+#[test]
 fn nobody_hears_what_is_not_durable() {
     in_simulated_time(async {
         let stage = Stage::set(1, NOON);
         stage.policy(0, policy(7, "a", 100, Window::Total, Mode::Block)).await;
-        stage.next(0, "append", Fate::AnswersAfter(Duration::from_secs(1)));
-        let (_, used) = futures::join!(
-            async { stage.answered(0, track("spent", "a", 100, NOON)).await },
-            async {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                stage.standing(0, 7).await.used
-            }
-        );
-        assert_eq!(used, 100, "the answer waits for the store's");
-        stage.next(0, "append", Fate::Fails);
-        stage.desk.ask(0, live(), Question::Policy(7), None).await;
+        // An append that fails for good after two seconds; the question comes meanwhile.
+        for _ in 0..20 {
+            stage.next(0, "append", Fate::Fails);
+        }
+        let (failed, used) = futures::join!(stage.ask(0, track("spent", "a", 100, NOON)), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stage.standing(0, 7).await.used
+        });
+        assert!(matches!(failed, Err(ShardError::Unavailable(_))), "{failed:?}");
+        assert_eq!(used, 0, "nothing was spent");
+        stage.node(0).weather().clear();
         stage.all_is_well().await;
     });
 }
@@ -364,7 +383,5 @@ fn a_first_answer_is_repeated_even_where_the_store_is_slow_to_read() {
         let first = stage.answered(0, commit("done", 1, 8, NOON)).await;
         assert_eq!(first, stage.answered(0, commit("done", 1, 8, NOON)).await);
         stage.all_is_well().await;
-        assert_eq!(LIMITS.keep_entries, Duration::from_secs(1_800));
-        assert!(SECOND > 0);
     });
 }

@@ -22,6 +22,12 @@ fn commit_after_expiry() {
         let Answered::Booked(booked) = &late else { panic!("{late:?}") };
         assert_eq!((booked.flags.as_slice(), booked.settled), (&["late".to_owned()][..], Some(1)));
         assert_eq!(stage.answered(0, commit("late", 1, 45, NOON)).await, late);
+        // Even when only the tables remember it.
+        for id in ["x", "y", "z"] {
+            stage.answered(0, track(id, "z", 1, NOON)).await;
+            stage.settle(0).await.expect("the tables follow");
+        }
+        assert!(stage.replayed().ended(1).is_none(), "the state has forgotten it");
         let other = stage.answered(0, commit("other", 1, 45, NOON)).await;
         assert_eq!(other, Answered::Refused(Refusal::Ended(EndedHow::Committed)));
         let standing = stage.standing(1, 7).await;

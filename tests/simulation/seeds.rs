@@ -3,8 +3,10 @@
 #![expect(clippy::print_stdout, reason = "a seed is for the person who wants its run again")]
 
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use simulation::auditor::Findings;
 use simulation::world::{Played, play};
 
 /// Played each time.
@@ -23,11 +25,31 @@ fn main() -> ExitCode {
         trials.push(trial(random));
         trials.push(Trial::test("the_same_seed_gives_the_same_run", the_same_run));
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let all = SUM.lock().unwrap_or_else(PoisonError::into_inner);
+    println!(
+        "{} groups ({} of unknown outcome), {} claims and {} questions; \
+         {} decisions in {} entries, {} snapshots",
+        all.group_count,
+        all.unknown_count,
+        all.claim_count,
+        all.question_count,
+        all.decision_count,
+        all.entry_count,
+        all.snapshot_count
+    );
+    conclusion.exit_code()
 }
 
+/// What all runs together were.
+static SUM: Mutex<Findings> = Mutex::new(Findings::NOTHING);
+
 fn trial(seed: u64) -> Trial {
-    Trial::test(format!("seed_{seed}"), move || judged(&play(seed)))
+    Trial::test(format!("seed_{seed}"), move || {
+        let played = play(seed);
+        SUM.lock().unwrap_or_else(PoisonError::into_inner).add(&played.findings);
+        judged(&played)
+    })
 }
 
 fn judged(played: &Played) -> Result<(), Failed> {

@@ -95,6 +95,11 @@ impl Weather {
         self.script.push_back((call, fate));
     }
 
+    /// Forgets what was said of calls to come.
+    pub fn clear(&mut self) {
+        self.script.clear();
+    }
+
     /// How long a call takes on its way.
     pub fn delay(&mut self) -> Duration {
         let most = u64::try_from(self.rates.delay_max.as_micros()).expect("a delay is short");

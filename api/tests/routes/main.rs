@@ -7,6 +7,7 @@ mod audit_log;
 mod auth;
 mod check;
 mod connections;
+mod corrections;
 mod envelope;
 mod estimate;
 mod files;

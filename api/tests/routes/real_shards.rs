@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{policies::policy, test_app::TestApp};
 
 /// The same app over shards that were just started.
-async fn restarted(app: &mut TestApp, store: &Arc<SqliteStore>) -> Arc<Shards> {
+pub(crate) async fn restarted(app: &mut TestApp, store: &Arc<SqliteStore>) -> Arc<Shards> {
     let shards = Arc::new(Shards::new(Parts {
         store: store.clone(),
         clock: app.clock.clone(),

@@ -25,7 +25,7 @@ const NINE: i64 = 1_795_165_200_000_000;
 const MINUTE: i64 = 60_000_000;
 
 /// A journal and its projector.
-struct Journal<'a> {
+pub(crate) struct Journal<'a> {
     app: &'a TestApp,
     shard: Shard,
     state: State,
@@ -34,19 +34,19 @@ struct Journal<'a> {
 
 /// What is reported.
 #[derive(Clone)]
-struct Reported {
-    id: &'static str,
-    path: &'static str,
-    service: &'static str,
-    model: &'static str,
+pub(crate) struct Reported {
+    pub(crate) id: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) service: &'static str,
+    pub(crate) model: &'static str,
     /// Femtodollars; `None` without a price.
-    cost: Option<i128>,
-    tag: Option<&'static str>,
+    pub(crate) cost: Option<i128>,
+    pub(crate) tag: Option<&'static str>,
     /// After nine.
-    minutes: i64,
+    pub(crate) minutes: i64,
 }
 
-const CALL: Reported = Reported {
+pub(crate) const CALL: Reported = Reported {
     id: "a",
     path: "acme/search",
     service: "openai",
@@ -82,13 +82,13 @@ impl Reported {
 }
 
 impl<'a> Journal<'a> {
-    fn new(app: &'a TestApp, environment: Environment) -> Journal<'a> {
+    pub(crate) fn new(app: &'a TestApp, environment: Environment) -> Journal<'a> {
         let shard = Shard { organization: app.organization, environment };
         Journal { app, shard, state: State::default(), shadow: State::default() }
     }
 
     /// Books events in one entry, and projects it.
-    async fn report(&mut self, reported: &[Reported]) {
+    pub(crate) async fn report(&mut self, reported: &[Reported]) {
         let requests = reported.iter().map(|one| {
             let identity = event_identity(one.id).0;
             (identity, Command::Track(one.event()))
@@ -97,7 +97,7 @@ impl<'a> Journal<'a> {
     }
 
     /// Takes an event back.
-    async fn reverse(&mut self, one: &Reported) {
+    pub(crate) async fn reverse(&mut self, one: &Reported) {
         let mut event = one.event();
         event.measures =
             Measures { cost: -event.measures.cost, requests: -1, tokens: -10, ..event.measures };
@@ -134,7 +134,7 @@ impl<'a> Journal<'a> {
     }
 }
 
-async fn get(app: &TestApp, path: &str) -> Value {
+pub(crate) async fn get(app: &TestApp, path: &str) -> Value {
     app.get(path).send().await.ok(200)
 }
 

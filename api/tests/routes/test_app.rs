@@ -166,6 +166,8 @@ impl Reports for LaidOutReports {
 pub(crate) struct TestApp {
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn Store>,
+    /// The same store, for shards.
+    pub(crate) sqlite: Arc<SqliteStore>,
     pub(crate) vault: Arc<GatedVault>,
     pub(crate) caps: Arc<MemoryCaps>,
     prices: Arc<prices::Catalogue>,
@@ -197,7 +199,8 @@ impl TestApp {
     ) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("outlay.db")).await.unwrap();
-        let store: Arc<dyn Store> = Arc::new(store);
+        let sqlite = Arc::new(store);
+        let store: Arc<dyn Store> = sqlite.clone();
         let now = "2026-11-20T10:00:00.000001Z".parse().unwrap();
         let clock = Arc::new(FakeClock(Mutex::new(now)));
         let first = identity::first_start(&*store, &*clock, "Acme").await.unwrap().unwrap();
@@ -212,6 +215,7 @@ impl TestApp {
         let mut app = TestApp {
             router: Router::new(),
             store,
+            sqlite,
             vault,
             caps: Arc::new(MemoryCaps::new(clock.clone())),
             prices: Arc::new(prices),
