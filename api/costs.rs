@@ -8,6 +8,7 @@ use crate::{
     Shared,
     auth::{Authorized, Caller, Read},
     dto_cost::CostsView,
+    end_users::asked_number,
     error::{ApiError, FieldError},
     extract::Parameters,
     period,
@@ -58,6 +59,9 @@ pub(crate) struct CostsQuery {
     /// This path and everything below. Of reported costs.
     #[param(inline, value_type = schemas::PathText, required = false)]
     path: Option<String>,
+    /// For whom it was made: your own id of them. Of reported costs.
+    #[param(inline, value_type = schemas::EndUserId, required = false)]
+    end_user: Option<String>,
     /// ISO 4217 code.
     #[param(inline, value_type = schemas::CurrencyCode, required = false)]
     currency: Option<String>,
@@ -94,8 +98,9 @@ async fn billed(
     caller.must_be_live()?;
     let granularity = granularity(query.granularity.as_deref())?;
     let group_by = group_by(query.group_by.as_deref().unwrap_or_default())?;
-    if query.path.is_some() {
-        return Err(reported_only("path").into());
+    let reported_ones = [("path", &query.path), ("end_user", &query.end_user)];
+    if let Some((name, _)) = reported_ones.iter().find(|(_, value)| value.is_some()) {
+        return Err(reported_only(name).into());
     }
     let texts = FilterTexts {
         provider: query.provider,
@@ -140,6 +145,11 @@ async fn reported(
     }
     let zone = state.zone(caller.organization).await?;
     let window = period::window(query.from.as_deref(), query.to.as_deref(), state.now(), &zone)?;
+    let shard = shard_of(caller);
+    let end_user = match &query.end_user {
+        Some(shown) => Some(asked_number(&*state.store, shard, shown).await?),
+        None => None,
+    };
     let query = ReportedQuery {
         window,
         granularity,
@@ -148,9 +158,10 @@ async fn reported(
         provider: filters.provider.map(|name| name.to_string()),
         service: filters.service.map(|name| name.to_string()),
         model: filters.model,
+        end_user,
         path,
     };
-    let costs = reported_costs(&*state.store, shard_of(caller), query).await.map_err(refused)?;
+    let costs = reported_costs(&*state.store, shard, query).await.map_err(refused)?;
     Ok(CostsView::from(costs))
 }
 

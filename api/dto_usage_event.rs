@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    end_users::EndUserNames,
     json_number::Number,
     reported_events::flags_of,
     reported_sums::{money, quantity},
@@ -67,7 +68,7 @@ pub(crate) struct UsageEventView {
     reservation_id: Option<String>,
     /// The API key that reported it.
     api_key: Option<String>,
-    /// The end user's number.
+    /// For whom it was made; `erased:` and a number, where nobody knows any more.
     end_user: Option<String>,
     /// From the request to the last byte.
     latency_ms: Option<u32>,
@@ -98,12 +99,15 @@ struct PriceUsedView {
     catalogue: Option<String>,
 }
 
-impl TryFrom<EventRow> for UsageEventView {
-    type Error = ReportError;
-
+impl UsageEventView {
+    /// An event with the name of its end user.
+    ///
     /// # Errors
     /// Where an amount is none: the facts are damaged.
-    fn try_from(row: EventRow) -> Result<UsageEventView, ReportError> {
+    pub(crate) fn new(
+        row: EventRow,
+        end_users: &EndUserNames,
+    ) -> Result<UsageEventView, ReportError> {
         let flags = flags_of(&row);
         let (measures, detail) = (row.measures, row.detail);
         let has_cost = !measures.unpriced || measures.cost != 0;
@@ -136,7 +140,7 @@ impl TryFrom<EventRow> for UsageEventView {
             reason: detail.reason,
             reservation_id: row.settled.map(reservation),
             api_key: detail.key.map(|key| KeyId::from_uuid(Uuid::from_u128(key)).to_string()),
-            end_user: detail.end_user.map(|number| number.to_string()),
+            end_user: detail.end_user.map(|number| end_users.shown(number)),
             latency_ms: detail.latency_ms,
             time_to_first_token_ms: detail.time_to_first_token_ms,
             call_site: detail.call_site.map(CallSiteView::from),

@@ -79,7 +79,7 @@ pub(crate) struct EventBody {
     #[serde(default)]
     #[schema(value_type = Option<schemas::ReservationKey>)]
     reservation_id: Option<String>,
-    /// For whom it was made. Checked, and not kept yet.
+    /// For whom it was made, by your own id of them.
     #[serde(default)]
     #[schema(max_length = 128)]
     end_user_id: Option<String>,
@@ -142,14 +142,6 @@ pub(crate) struct Said {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
-/// What a checked event is besides its spend.
-pub(crate) struct Checked {
-    pub(crate) spend: Spend,
-    /// Whose customer it was for.
-    #[expect(dead_code, reason = "numbers of end users are given by their repository")]
-    pub(crate) end_user: Option<String>,
-}
-
 impl EventBody {
     /// The event, everything right. `prefix` is the path of a key that is bound to one.
     pub(crate) fn check(
@@ -157,7 +149,7 @@ impl EventBody {
         books: &Books,
         now: Timestamp,
         prefix: Option<&Path>,
-    ) -> Result<Checked, Vec<FieldError>> {
+    ) -> Result<Spend, Vec<FieldError>> {
         let mut errors = vec![];
         let is_visible = self.id.bytes().all(|byte| byte.is_ascii_graphic());
         if self.id.is_empty() || self.id.len() > ID_CHARACTERS_MAX || !is_visible {
@@ -191,11 +183,11 @@ impl EventBody {
             said.path = prefix.map(ToString::to_string);
         }
         match said.check(now, "", &mut errors) {
-            Some(mut checked) if errors.is_empty() => {
-                checked.spend.reservation = reservation.map(|id| id.uuid().as_u128());
-                checked.spend.about.source = Source::Track;
-                checked.spend.about.id = id;
-                Ok(checked)
+            Some(mut spend) if errors.is_empty() => {
+                spend.reservation = reservation.map(|id| id.uuid().as_u128());
+                spend.about.source = Source::Track;
+                spend.about.id = id;
+                Ok(spend)
             }
             _ => Err(errors),
         }
@@ -230,7 +222,7 @@ impl Said {
         now: Timestamp,
         default_model: &str,
         errors: &mut Vec<FieldError>,
-    ) -> Option<Checked> {
+    ) -> Option<Spend> {
         let path = self.path.as_deref().map(|text| read_path(text, "/path")).transpose();
         let path = noted(errors, path).flatten();
         let service = self.service.as_deref().map(|text| {
@@ -272,7 +264,7 @@ impl Said {
             }
             _ => None,
         };
-        let spend = Spend {
+        Some(Spend {
             at,
             path: path.map(|path| path.to_string()).unwrap_or_default(),
             asked,
@@ -282,8 +274,7 @@ impl Said {
             is_kept: false,
             reservation: None,
             about,
-        };
-        Some(Checked { spend, end_user: self.end_user_id })
+        })
     }
 
     /// What was consumed; nothing where only a cost is said.
@@ -325,6 +316,7 @@ impl Said {
                 function: site.function.clone(),
                 line: site.line,
             }),
+            end_user: self.end_user_id.clone(),
             provider_request_id: self.provider_request_id.clone(),
             tags: self.tags.clone(),
             ..About::default()

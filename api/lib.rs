@@ -37,6 +37,7 @@ mod dto_provider;
 mod dto_reservation;
 mod dto_track;
 mod dto_usage_event;
+mod end_users;
 mod envelope;
 mod error;
 mod estimate;
@@ -96,6 +97,7 @@ use axum::{Router, middleware::from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::KeyCache;
+pub use end_users::EndUserCache;
 pub use error::Code;
 pub use own_price_cache::OwnPriceCache;
 pub use reports::Reports;

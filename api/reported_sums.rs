@@ -14,7 +14,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::reports::ReportError;
+use crate::{end_users::EndUserNames, reports::ReportError};
 
 /// Blocks that are in memory at once.
 const BLOCKS_AT_ONCE: usize = 64;
@@ -48,6 +48,7 @@ pub(crate) struct ReportedQuery {
     pub(crate) provider: Option<String>,
     pub(crate) service: Option<String>,
     pub(crate) model: Option<String>,
+    pub(crate) end_user: Option<u64>,
     /// That path and below.
     pub(crate) path: Path,
 }
@@ -150,6 +151,7 @@ pub(crate) async fn reported_costs(
 ) -> Result<ReportedCosts, ReportError> {
     for _ in 0..STARTS_MAX {
         if let Some(groups) = summed(store, shard, &query).await? {
+            let groups = with_names(store, shard, &query, groups).await?;
             return costs_of(&query, groups);
         }
     }
@@ -221,6 +223,26 @@ fn add_blocks(
     Ok(groups)
 }
 
+/// The same with the external ids of end users for their numbers.
+async fn with_names(
+    store: &dyn Store,
+    shard: Shard,
+    query: &ReportedQuery,
+    groups: Groups,
+) -> Result<Groups, ReportError> {
+    let is_end_user = |dimension: &ReportedDimension| *dimension == ReportedDimension::EndUser;
+    let Some(place) = query.group_by.iter().position(is_end_user) else { return Ok(groups) };
+    let number = |group: &[Option<String>]| group[place].as_ref()?.parse::<u64>().ok();
+    let numbers = groups.keys().filter_map(|(_, group)| number(group)).collect();
+    let names = EndUserNames::of(store, shard, numbers).await.map_err(ReportError::Store)?;
+    let mut named = Groups::new();
+    for ((period_start, mut group), sum) in groups {
+        group[place] = number(&group).map(|number| names.shown(number));
+        named.entry((period_start, group)).or_default().add(&sum);
+    }
+    Ok(named)
+}
+
 fn is_asked(query: &ReportedQuery, key: &SumKey) -> bool {
     let is = |wanted: &Option<String>, found: &str| {
         wanted.as_deref().is_none_or(|wanted| wanted == found)
@@ -230,6 +252,7 @@ fn is_asked(query: &ReportedQuery, key: &SumKey) -> bool {
         && is(&query.model, &key.model)
         && is(&query.provider, provider_of(&key.service))
         && query.path.holds(&key.path)
+        && query.end_user.is_none_or(|number| key.end_user == Some(number))
 }
 
 fn costs_of(query: &ReportedQuery, groups: Groups) -> Result<ReportedCosts, ReportError> {

@@ -137,7 +137,7 @@ pub(crate) struct CommitBody {
     /// What else changes its rates.
     #[serde(default)]
     context: Option<ContextBody>,
-    /// For whom it was made. Checked, and not kept yet.
+    /// For whom it was made, by your own id of them.
     #[serde(default)]
     #[schema(max_length = 128)]
     end_user_id: Option<String>,
@@ -321,10 +321,10 @@ impl CommitBody {
             tags: self.tags,
         };
         match said.check(now, &seen.model, &mut errors) {
-            Some(mut checked) if errors.is_empty() => {
-                checked.spend.about.source = Source::Commit;
-                checked.spend.about.id = reservation_id(seen.id);
-                Ok(checked.spend)
+            Some(mut spend) if errors.is_empty() => {
+                spend.about.source = Source::Commit;
+                spend.about.id = reservation_id(seen.id);
+                Ok(spend)
             }
             _ => Err(errors),
         }

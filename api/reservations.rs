@@ -64,7 +64,7 @@ pub(crate) async fn create_reservation(
     Ok(marked(at_position(position, response), answer.is_repeat))
 }
 
-/// One reservation, open or ended not long ago.
+/// One reservation, open or ended in the last 35 days.
 #[utoipa::path(get, path = "/v1/reservations/{id}", tag = "quota",
     params(("id" = inline(schemas::ReservationKey), Path), LeastHeader),
     responses((status = 200, body = ReservationView)))]
@@ -98,7 +98,9 @@ pub(crate) async fn commit_reservation(
     if !spend.path.is_empty() {
         allowed_path(&caller, &Path::parse(&spend.path).unwrap_or(Path::root()))?;
     }
-    let (event, marks) = spend.event(&books, &caller)?;
+    let end_user = spend.about.end_user.iter().cloned().collect();
+    let end_users = state.end_users.numbers(&state, &caller, end_user).await?;
+    let (event, marks) = spend.event(&books, &caller, &end_users)?;
     let reservation = id.uuid().as_u128();
     let command = Command::Commit(command::Commit { reservation, event, incomplete });
     let identity = settling(b"commit", id, raw_hash(&body));

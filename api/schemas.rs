@@ -107,8 +107,8 @@ schemas! {
     )));
     /// An API key's id.
     ApiKeyId = text().pattern(Some("^key_[0-7][0-9a-hjkmnp-tv-z]{25}$"));
-    /// An end user's number.
-    EndUserNumber = text().pattern(Some("^[0-9]{1,19}$"));
+    /// An end user's id, as whoever reports calls it.
+    EndUserId = text().min_length(Some(1)).max_length(Some(256));
     /// How many items a page may have.
     Limit = ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::Integer))

@@ -17,6 +17,7 @@ use shards::{
 use crate::{
     asking::key_of,
     auth::Caller,
+    end_users::EndUserNumbers,
     error::FieldError,
     instants::micros_of,
     pricing::{AskedPrice, Books},
@@ -53,21 +54,24 @@ pub(crate) struct About {
     pub(crate) latency_ms: Option<u32>,
     pub(crate) time_to_first_token_ms: Option<u32>,
     pub(crate) call_site: Option<CallSite>,
-    pub(crate) end_user: Option<u64>,
+    /// The external id of whom it was made for.
+    pub(crate) end_user: Option<String>,
     pub(crate) provider_request_id: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) marks: Vec<String>,
 }
 
 impl Spend {
-    /// The event for the journal, and its marks for people.
+    /// The event for the journal, and its marks for people. `end_users` has the number of its end
+    /// user.
     pub(crate) fn event(
         self,
         books: &Books,
         caller: &Caller,
+        end_users: &EndUserNumbers,
     ) -> Result<(Event, Vec<String>), FieldError> {
         let Spend { at, path, asked, service, stated, reservation, about, .. } = self;
-        let mut detail = about.detail(key_of(caller));
+        let mut detail = about.detail(key_of(caller), end_users);
         let mut event = Event { service, reservation, ..Event::empty(micros_of(at), &path) };
         event.measures = measures(&Usage::default(), 0, false);
         if let Some(asked) = &asked {
@@ -111,7 +115,7 @@ impl Spend {
 }
 
 impl About {
-    fn detail(self, key: Option<u128>) -> EventDetail {
+    fn detail(self, key: Option<u128>, end_users: &EndUserNumbers) -> EventDetail {
         EventDetail {
             source: self.source,
             id: self.id,
@@ -119,7 +123,7 @@ impl About {
             latency_ms: self.latency_ms,
             time_to_first_token_ms: self.time_to_first_token_ms,
             call_site: self.call_site,
-            end_user: self.end_user,
+            end_user: self.end_user.and_then(|id| end_users.number_of(&id)),
             provider_request_id: self.provider_request_id,
             tags: self.tags,
             marks: self.marks,

@@ -12,7 +12,10 @@ use shards::Caps;
 use store::{Store, secrets::SealedSecret};
 use uuid::Uuid;
 
-use crate::{auth::KeyCache, error::ApiError, own_price_cache::OwnPriceCache, reports::Reports};
+use crate::{
+    auth::KeyCache, end_users::EndUserCache, error::ApiError, own_price_cache::OwnPriceCache,
+    reports::Reports,
+};
 
 /// Seals credentials, so that the store holds ciphertext only; and derives API keys, so that the
 /// store need not hold them at all.
@@ -143,6 +146,8 @@ pub struct AppState {
     pub keys: KeyCache,
     /// Organizations' own prices; start with `OwnPriceCache::default()`.
     pub own_prices: OwnPriceCache,
+    /// Numbers of end users; start with `EndUserCache::default()`.
+    pub end_users: EndUserCache,
 }
 
 impl AppState {

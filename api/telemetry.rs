@@ -19,6 +19,7 @@ use crate::{
     asking::{ask, request},
     auth::Caller,
     dto_track::EventResult,
+    end_users::EndUserNumbers,
     error::{ApiError, Code},
     event_input::in_range,
     pricing::{AskedPrice, Books},
@@ -35,6 +36,7 @@ const SEGMENT_MAX: usize = domain::path::SEGMENT_MAX;
 /// What is known about the caller while calls are prepared.
 pub(crate) struct Telemetry {
     books: Books,
+    end_users: EndUserNumbers,
     caller: Caller,
     now: Timestamp,
     source: Source,
@@ -51,8 +53,14 @@ impl Telemetry {
         calls: impl Iterator<Item = &ReportedCall>,
     ) -> Result<Telemetry, ApiError> {
         let books = Books::of(state, caller).await?;
-        let unsaid = calls.filter(|call| call.service.is_none());
-        let paths: BTreeSet<String> = unsaid.map(|call| path_of(call, caller)).collect();
+        let (mut paths, mut end_users) = (BTreeSet::new(), BTreeSet::new());
+        for call in calls {
+            end_users.extend(call.end_user.clone());
+            if call.service.is_none() {
+                paths.insert(path_of(call, caller));
+            }
+        }
+        let end_users = state.end_users.numbers(state, caller, end_users).await?;
         let mut own_services = BTreeMap::new();
         for path in paths {
             let reply = ask(state, caller, Question::Path(path.clone()), None).await?;
@@ -63,7 +71,7 @@ impl Telemetry {
             }
         }
         let (caller, now) = (caller.clone(), state.now());
-        Ok(Telemetry { books, caller, now, source, own_services })
+        Ok(Telemetry { books, end_users, caller, now, source, own_services })
     }
 
     /// Calls and what could not be read, ready to be booked.
@@ -110,7 +118,7 @@ impl Telemetry {
             return Err(out_of_range("the id was made too long ago, or ahead".to_owned()));
         }
         let spend = self.spend(call, path, at);
-        Ok(spend.event(&self.books, &self.caller)?)
+        Ok(spend.event(&self.books, &self.caller, &self.end_users)?)
     }
 
     fn spend(&self, call: ReportedCall, path: String, at: Timestamp) -> Spend {
@@ -151,7 +159,7 @@ impl Telemetry {
                 provider_request_id: call.provider_request_id,
                 tags: call.tags,
                 marks,
-                end_user: None,
+                end_user: call.end_user,
             },
             asked: Some(AskedPrice {
                 service,

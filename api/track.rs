@@ -21,11 +21,13 @@ use crate::{
     auth::{Authorized, Caller, Track},
     canonical_body::body_hash,
     dto_track::{EventResult, TrackView},
+    end_users::EndUserNumbers,
     error::{ApiError, Code},
     event_input::EventBody,
     extract::json,
     intake::IntakeBytes,
     pricing::Books,
+    spend::Spend,
     state::AppState,
 };
 
@@ -41,6 +43,14 @@ pub(crate) struct TrackBody {
     /// Up to 1000 events.
     #[schema(value_type = Vec<EventBody>)]
     events: Vec<Box<RawValue>>,
+}
+
+/// An event in which everything is right so far, or what is wrong with it.
+enum ReadEvent {
+    /// Its spend, and the hash of how it was said.
+    Read(Box<(Spend, [u8; 4])>),
+    /// It is rejected.
+    Rejected(EventResult),
 }
 
 /// An event on its way, or what is wrong with it.
@@ -71,10 +81,18 @@ pub(crate) async fn track_events(
     let body = body.json()?;
     let books = Books::of(&state, &caller).await?;
     let now = state.now();
-    let prepared = {
-        let caller = caller.clone();
-        off_thread(body.len(), move || prepare(&body, &books, &caller, now)).await??
+    let (size, asking) = (body.len(), caller.clone());
+    let reading = off_thread(size, move || (read_all(&body, &books, &asking, now), books));
+    let (read, books) = reading.await?;
+    let read = read?;
+    let of = read.iter().filter_map(ReadEvent::end_user).cloned().collect();
+    let end_users = state.end_users.numbers(&state, &caller, of).await?;
+    let asking = caller.clone();
+    let preparing = move || {
+        let prepared = read.into_iter().map(|read| read.prepare(&books, &asking, &end_users, now));
+        prepared.collect()
     };
+    let prepared = off_thread(size, preparing).await?;
     let prepared = without_others(&state, &caller, prepared).await?;
     let lane = if prepared.len() > 1 { Lane::Bulk } else { Lane::Interactive };
     let (results, blocked, position) = book(&state, &caller, prepared, lane).await?;
@@ -121,29 +139,54 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     }
 }
 
-fn prepare(
+fn read_all(
     body: &Bytes,
     books: &Books,
     caller: &Caller,
     now: Timestamp,
-) -> Result<Vec<Prepared>, ApiError> {
+) -> Result<Vec<ReadEvent>, ApiError> {
     let TrackBody { events } = json(body)?;
     if events.len() > EVENTS_MAX {
         let detail = format!("a request may have {EVENTS_MAX} events; send the rest in another");
         return Err(ApiError::new(Code::TooManyEvents, detail));
     }
-    Ok(events.iter().map(|raw| prepare_one(raw, books, caller, now)).collect())
+    let read = events.iter().map(|raw| match read_one(raw, books, caller, now) {
+        Ok(spend) => ReadEvent::Read(Box::new((spend, body_hash(raw)))),
+        Err(error) => ReadEvent::Rejected(EventResult::rejected(id_of(raw), error)),
+    });
+    Ok(read.collect())
 }
 
-fn prepare_one(raw: &RawValue, books: &Books, caller: &Caller, now: Timestamp) -> Prepared {
-    match read_one(raw, books, caller, now) {
-        Ok((id, event, marks)) => {
-            let identity = Identity::of(b"track", id.as_bytes()).0;
-            let once = Once { identity, body: body_hash(raw), seen: None };
-            let request = Box::new(request(caller, Some(once), Command::Track(event)));
-            Prepared::Ready { day: day_of(&id, now), id, request, marks }
+impl ReadEvent {
+    /// For whom it was made.
+    fn end_user(&self) -> Option<&String> {
+        match self {
+            ReadEvent::Read(read) => read.0.about.end_user.as_ref(),
+            ReadEvent::Rejected(_) => None,
         }
-        Err(error) => Prepared::Rejected(EventResult::rejected(id_of(raw), error)),
+    }
+
+    fn prepare(
+        self,
+        books: &Books,
+        caller: &Caller,
+        end_users: &EndUserNumbers,
+        now: Timestamp,
+    ) -> Prepared {
+        let (spend, body) = match self {
+            ReadEvent::Read(read) => *read,
+            ReadEvent::Rejected(result) => return Prepared::Rejected(result),
+        };
+        let id = spend.about.id.clone();
+        match spend.event(books, caller, end_users) {
+            Ok((event, marks)) => {
+                let identity = Identity::of(b"track", id.as_bytes()).0;
+                let once = Once { identity, body, seen: None };
+                let request = Box::new(request(caller, Some(once), Command::Track(event)));
+                Prepared::Ready { day: day_of(&id, now), id, request, marks }
+            }
+            Err(error) => Prepared::Rejected(EventResult::rejected(Some(id), error.into())),
+        }
     }
 }
 
@@ -160,13 +203,11 @@ fn read_one(
     books: &Books,
     caller: &Caller,
     now: Timestamp,
-) -> Result<(String, Event, Vec<String>), ApiError> {
+) -> Result<Spend, ApiError> {
     let body: EventBody = json(raw.get().as_bytes())?;
-    let spend = body.check(books, now, path_prefix(caller))?.spend;
+    let spend = body.check(books, now, path_prefix(caller))?;
     allowed_path(caller, &Path::parse(&spend.path).unwrap_or(Path::root()))?;
-    let id = spend.about.id.clone();
-    let (event, marks) = spend.event(books, caller)?;
-    Ok((id, event, marks))
+    Ok(spend)
 }
 
 /// The id of an event that cannot be read otherwise.

@@ -13,6 +13,7 @@ use crate::{
     auth::{Authorized, Caller, Read},
     costs::refused,
     dto_usage_event::UsageEventView,
+    end_users::{EndUserNames, asked_number},
     error::{ApiError, FieldError},
     extract::{Id, Parameters, PathId},
     pages::{self, Asked, Page, refused_cursor},
@@ -48,8 +49,8 @@ pub(crate) struct UsageEventsQuery {
     /// Id of the API key that reported it.
     #[param(inline, value_type = schemas::ApiKeyId, required = false)]
     api_key: Option<String>,
-    /// Number of the end user.
-    #[param(inline, value_type = schemas::EndUserNumber, required = false)]
+    /// For whom it was made, as it is shown: your own id of them.
+    #[param(inline, value_type = schemas::EndUserId, required = false)]
     end_user: Option<String>,
     /// Only events with this mark, such as `unpriced` or `late`.
     #[param(value_type = String, required = false)]
@@ -92,8 +93,11 @@ pub(crate) async fn list_usage_events(
     let service = service.map_err(|error| wrong("service", error.to_string()))?;
     let key = query.api_key.as_deref().map(KeyId::parse).transpose();
     let key = key.map_err(|error| wrong("api_key", error.to_string()))?;
-    let end_user = query.end_user.as_deref().map(str::parse).transpose();
-    let end_user = end_user.map_err(|_| wrong("end_user", "an end user's number".to_owned()))?;
+    let shard = shard_of(&caller);
+    let end_user = match &query.end_user {
+        Some(shown) => Some(asked_number(&*state.store, shard, shown).await?),
+        None => None,
+    };
     let query = EventQuery {
         window,
         path,
@@ -105,8 +109,11 @@ pub(crate) async fn list_usage_events(
         limit: asked.limit,
         before: after,
     };
-    let page = list_events(&*state.store, shard_of(&caller), query).await.map_err(refused)?;
-    let views = page.rows.into_iter().map(UsageEventView::try_from).collect::<Result<_, _>>();
+    let page = list_events(&*state.store, shard, query).await.map_err(refused)?;
+    let end_users = page.rows.iter().filter_map(|row| row.detail.end_user).collect();
+    let end_users = EndUserNames::of(&*state.store, shard, end_users).await?;
+    let views = page.rows.into_iter().map(|row| UsageEventView::new(row, &end_users));
+    let views = views.collect::<Result<_, _>>();
     Ok(Json(Page {
         data: views.map_err(refused)?,
         next_cursor: page.next.map(|(seq, index)| pages::cursor(&format!("{seq}/{index}"))),
@@ -128,7 +135,9 @@ pub(crate) async fn get_usage_event(
     let path = Path::parse(&row.path).map_err(ApiError::internal)?;
     // Whoever may not see the path is not told that there is something.
     caller.may_use(&path).map_err(|_| ApiError::not_found())?;
-    UsageEventView::try_from(row).map(Json).map_err(refused)
+    let end_user = row.detail.end_user.into_iter().collect();
+    let end_user = EndUserNames::of(&*state.store, shard_of(&caller), end_user).await?;
+    UsageEventView::new(row, &end_user).map(Json).map_err(refused)
 }
 
 /// Whose facts a caller sees.

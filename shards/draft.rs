@@ -1,13 +1,14 @@
 //! A draft: what a round becomes, decided and followed in memory, before it is durable.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use engine::command::{Commit, Ended, Seen};
+use engine::command::{Commit, Seen};
 use engine::entry::{ENTRY_BYTES_MAX, ENTRY_DECISIONS_MAX};
 use engine::{Command, Decision, Entry, Refusal, Request, State, Verdict, decide, due};
 use store::journal::JournalEntry;
 
+use crate::known::Known;
 use crate::live::Live;
 use crate::queue::Waiting;
 
@@ -84,17 +85,6 @@ impl Draft {
     pub(crate) fn is_empty(&self) -> bool {
         self.decisions.is_empty()
     }
-}
-
-/// What the tables know of a round's requests.
-#[derive(Default)]
-pub(crate) struct Known {
-    /// For each request with an identity, in order, what it was seen with.
-    pub(crate) seen: Vec<Option<Seen>>,
-    /// Reservations that ended so long ago that the state has forgotten them.
-    pub(crate) ended: BTreeMap<u128, Ended>,
-    /// The place in the journal as of which this is known.
-    pub(crate) as_of: u64,
 }
 
 /// The reservation that a command goes on with or ends.

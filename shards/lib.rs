@@ -12,6 +12,7 @@ pub mod error;
 pub mod facts;
 mod homes;
 pub mod ids;
+mod known;
 mod live;
 mod load;
 mod merge_sums;

@@ -16,7 +16,7 @@ use crate::error::ShardError;
 use crate::live::Live;
 use crate::parts::Parts;
 use crate::projector::Projector;
-use crate::question::Question;
+use crate::question::{Question, ReservationView, Said};
 use crate::queue::Waiting;
 use crate::writer::Writer;
 
@@ -165,11 +165,21 @@ impl Caps for Shards {
             let age = live.core().confirmed_at.elapsed();
             stale_ms = Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         }
-        let now = live.parts.now();
-        let core = live.core();
-        let (state, incarnation) = (&core.loaded.state, core.loaded.incarnation);
-        let position = Position { incarnation, seq: state.seq() };
-        Ok(Reply { said: question.ask(state, now), position, stale_ms })
+        let (mut said, position, forgotten_seq) = {
+            let core = live.core();
+            let (state, incarnation) = (&core.loaded.state, core.loaded.incarnation);
+            let position = Position { incarnation, seq: state.seq() };
+            (question.ask(state, live.parts.now()), position, state.forgotten_seq())
+        };
+        drop(settled);
+        if let (Question::Reservation(id), Said::Reservation(None)) = (&question, &said) {
+            let ended = live.ended_long_ago(*id, forgotten_seq).await?;
+            let core = live.core();
+            said = Said::Reservation(
+                ended.and_then(|ended| ReservationView::of_ended(&core.loaded.state, *id, &ended)),
+            );
+        }
+        Ok(Reply { said, position, stale_ms })
     }
 }
 

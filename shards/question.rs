@@ -1,7 +1,7 @@
 //! Questions: what can be asked of a shard without changing it, and what it says. Both travel
 //! between nodes, since only a shard's home has it in memory.
 
-use engine::command::Micros;
+use engine::command::{Ended, EndedHow, Micros};
 use engine::policy::PolicyRecord;
 use engine::state::PathNode;
 use engine::{Health, PolicyView, State};
@@ -33,7 +33,7 @@ pub enum Question {
     },
     /// One path.
     Path(String),
-    /// One reservation, open or ended not long ago.
+    /// One reservation, open or ended. One that was committed long ago is where its spend was booked.
     Reservation(u128),
 }
 
@@ -189,16 +189,6 @@ pub fn standing(view: &PolicyView<'_>) -> PolicyStanding {
 }
 
 fn reservation(state: &State, id: u128, now: Micros) -> Option<ReservationView> {
-    let view = |state_name: &str, path, service: &str, model: &str| ReservationView {
-        id,
-        state: state_name.to_owned(),
-        path: state.path(path).name.to_string(),
-        service: service.to_owned(),
-        model: model.to_owned(),
-        held: vec![],
-        expires_at: None,
-        ended_at: None,
-    };
     if let Some(open) = state.reservation(id) {
         let held = open.amounts.iter().filter_map(|held| {
             let record = &state.policy(held.policy)?.record;
@@ -206,20 +196,38 @@ fn reservation(state: &State, id: u128, now: Micros) -> Option<ReservationView> 
             Some(crate::answer::HeldOn { policy, unit, amount })
         });
         let is_over = open.expires_at <= now;
-        let name = if is_over { "expired" } else { "held" };
         return Some(ReservationView {
+            id,
+            state: if is_over { "expired" } else { "held" }.to_owned(),
+            path: state.path(open.path).name.to_string(),
+            service: open.service.clone(),
+            model: open.model.clone(),
             held: if is_over { vec![] } else { held.collect() },
             expires_at: Some(open.expires_at),
             ended_at: is_over.then_some(open.expires_at),
-            ..view(name, open.path, &open.service, &open.model)
         });
     }
-    let ended = state.ended(id)?;
-    let name = match ended.how {
-        engine::command::EndedHow::Committed => "committed",
-        engine::command::EndedHow::Released => "released",
-        engine::command::EndedHow::Expired => "expired",
-    };
-    let ended_at = Some(ended.at);
-    Some(ReservationView { ended_at, ..view(name, ended.path, &ended.service, &ended.model) })
+    ReservationView::of_ended(state, id, state.ended(id)?)
+}
+
+impl ReservationView {
+    /// A reservation that ended; nothing where its path is not known.
+    pub(crate) fn of_ended(state: &State, id: u128, ended: &Ended) -> Option<ReservationView> {
+        let name = match ended.how {
+            EndedHow::Committed => "committed",
+            EndedHow::Released => "released",
+            EndedHow::Expired => "expired",
+        };
+        let path = state.paths().get(usize::try_from(ended.path).ok()?)?;
+        Some(ReservationView {
+            id,
+            state: name.to_owned(),
+            path: path.name.to_string(),
+            service: ended.service.clone(),
+            model: ended.model.clone(),
+            held: vec![],
+            expires_at: None,
+            ended_at: Some(ended.at),
+        })
+    }
 }

@@ -1,17 +1,17 @@
 //! The writer of a shard: takes what waits, has it decided, makes the decisions durable as one
 //! entry of the journal, and only then answers. One append is under way at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use store::journal::{Appended, JournalEntry};
 use tokio::time::Instant;
 
-use crate::draft::{Draft, Faults, Known, reservation_of};
+use crate::draft::{Draft, Faults, reservation_of};
 use crate::error::ShardError;
-use crate::facts::{find_ended, late_commit_identity, reservation_identity};
 use crate::ids::{Identity, Lookup};
+use crate::known::Known;
 use crate::live::Live;
 use crate::load::{READ_BYTES, checked, load, load_ids, replay};
 use crate::queue::Waiting;
@@ -142,26 +142,7 @@ impl Writer {
             let state = &core.loaded.state;
             forgotten.retain(|id| state.reservation(*id).is_none() && state.ended(*id).is_none());
         }
-        let once_count = lookups.len();
-        // Of one that expired and was committed late, the commit is the last word.
-        for id in &forgotten {
-            for identity in [late_commit_identity(*id), reservation_identity(*id)] {
-                lookups.push(Lookup { identity, v7_day: None });
-            }
-        }
-        let (mut seen, as_of) = self.live.look_up(&lookups, self.live.parts.now()).await?;
-        let places = seen.split_off(once_count);
-        let mut ended = BTreeMap::new();
-        for (id, places) in forgotten.into_iter().zip(places.chunks(2)) {
-            let Some(place) = places.iter().flatten().next() else { continue };
-            let store = &self.live.parts.store;
-            let block = store.event_block_of(self.live.shard, place.seq).await?;
-            let Some(block) = block else { continue };
-            let found = find_ended(&block.bytes, id);
-            let damaged = |error| ShardError::Internal(format!("a block of events: {error}"));
-            ended.extend(found.map_err(damaged)?.map(|found| (id, found)));
-        }
-        Ok(Known { seen, ended, as_of })
+        self.live.look_up_all(lookups, forgotten).await
     }
 
     /// Makes a draft's decisions durable. Only a definite answer ends it: an insert whose answer

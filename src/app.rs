@@ -105,6 +105,7 @@ impl App {
             allow_private_urls: config.allow_private_urls,
             keys: Default::default(),
             own_prices: Default::default(),
+            end_users: Default::default(),
         };
         let listener = TcpListener::bind(listen)
             .await

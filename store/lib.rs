@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backup;
 pub mod charges;
 pub mod connections;
+pub mod end_users;
 mod error;
 pub mod facts;
 pub mod files;
@@ -26,6 +27,7 @@ pub use api_keys::ApiKeys;
 pub use audit::AuditLog;
 pub use charges::Charges;
 pub use connections::Connections;
+pub use end_users::EndUsers;
 pub use error::{StoreError, StoreErrorKind};
 pub use facts::Facts;
 pub use files::Files;
@@ -54,6 +56,7 @@ pub trait Store:
     + Charges
     + Files
     + OwnPrices
+    + EndUsers
     + Journal
     + Snapshots
     + Facts

@@ -171,6 +171,59 @@ async fn a_restart_keeps_what_was_acknowledged_and_a_repeat_counts_once() {
     assert_eq!(standing(&shards, 7).await, (525, 0, false));
 }
 
+async fn reservation(shards: &Shards, id: u128) -> Option<(String, String, String)> {
+    let reply = shards.ask(shard(), Question::Reservation(id), None).await.unwrap();
+    let Said::Reservation(found) = reply.said else { panic!("{reply:?}") };
+    found.map(|seen| (seen.state, seen.path, seen.service))
+}
+
+/// Has the state forget everything so far.
+async fn forget(shards: &Shards, turn: u8) {
+    // The tables have what is there now, the writer is told so, and then it lets go of it.
+    for step in 0..3_u8 {
+        shards.settle(shard(), Duration::from_secs(10)).await.unwrap();
+        let track = Command::Track(event("else", 0));
+        ask_one(shards, track, Some([100 + 3 * turn + step; 16])).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_is_found_after_the_state_forgot_it() {
+    let world = World::new();
+    let shards = world.start().await;
+    for id in [1, 2, 3] {
+        let Command::Reserve(asked) = reserve(id, "a/b", 20) else { unreachable!() };
+        let asked = Command::Reserve(Reserve { service: "openai".to_owned(), ..asked });
+        assert!(matches!(ask_one(&shards, asked, None).await, Answered::Held(_)));
+    }
+    let commit = |event| Command::Commit(Commit { reservation: 1, event, incomplete: false });
+    ask_one(&shards, commit(event("a/b", 25)), Some([1; 16])).await;
+    let release = Command::Release { reservation: 2, ended: None };
+    assert_eq!(ask_one(&shards, release, Some([2; 16])).await, Answered::Released);
+    world.clock.0.fetch_add(61_000_000, Ordering::SeqCst);
+    forget(&shards, 0).await;
+    let is =
+        |state: &str, service: &str| Some((state.to_owned(), "a/b".to_owned(), service.to_owned()));
+    assert_eq!(reservation(&shards, 1).await, is("committed", "openai"));
+    assert_eq!(reservation(&shards, 2).await, is("released", "openai"));
+    assert_eq!(reservation(&shards, 3).await, is("expired", "openai"));
+    assert_eq!(reservation(&shards, 4).await, None);
+
+    let late =
+        Command::Commit(Commit { reservation: 3, event: event("a/b", 5), incomplete: false });
+    let Answered::Booked(_) = ask_one(&shards, late, Some([3; 16])).await else { panic!() };
+    forget(&shards, 1).await;
+    assert_eq!(
+        reservation(&shards, 3).await,
+        is("committed", "openai"),
+        "the commit is the last word"
+    );
+    shards.kill();
+    drop(shards);
+    let shards = world.start().await;
+    assert_eq!(reservation(&shards, 2).await, is("released", "openai"), "and after a restart");
+}
+
 #[tokio::test]
 async fn what_was_used_before_a_policy_was_made_counts() {
     let world = World::new();

@@ -16,9 +16,10 @@ use super::{MongoStore, blocks::BLOCK_KEY_FIELDS, failure::code};
 use crate::{Result, StoreError};
 
 /// The newest step.
-pub(super) const LATEST: i32 = 4;
+pub(super) const LATEST: i32 = 5;
 /// What each step makes, in their order.
-const STEPS: &[Step] = &[(1, first), (2, own_prices), (3, keys_and_settings), (LATEST, journals)];
+const STEPS: &[Step] =
+    &[(1, first), (2, own_prices), (3, keys_and_settings), (4, journals), (LATEST, end_users)];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -134,6 +135,17 @@ fn journals() -> Collections {
         "cluster_secrets",
     ];
     names.map(|name| (name, vec![])).into()
+}
+
+/// Step 5: whose numbers the end users of the journal and the facts are.
+fn end_users() -> Collections {
+    let shard = ["organization", "environment"];
+    let by_id = [&shard[..], &["external_id"]].concat();
+    let by_number = [&shard[..], &["number"]].concat();
+    vec![
+        ("end_users", vec![Index::unique(&by_id), Index::unique(&by_number)]),
+        ("end_user_counters", vec![Index::unique(&shard)]),
+    ]
 }
 
 impl MongoStore {

@@ -12,6 +12,7 @@ mod backup;
 mod blocks;
 mod charges;
 mod connections;
+mod end_users;
 mod fact_documents;
 mod facts;
 mod failure;

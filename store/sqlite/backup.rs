@@ -6,7 +6,8 @@
 //!
 //! The two files are copied at two instants, and a state is needed from which the tables can go on:
 //! so the snapshots are copied first, the tables then, the journal last. Whatever the tables of the
-//! copy have is in its journal, and its snapshots are not ahead of its tables.
+//! copy have is in its journal, and its snapshots are not ahead of its tables. Only numbers of end
+//! users go the other way: the copy gives none that the journal may have and the tables have not.
 
 use std::{
     fs, io,
@@ -19,6 +20,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
 use super::{
     SqliteStore,
     database::{Holder, first, lock_path, writing_connection},
+    end_users,
     engine::engine_path,
     resolved,
 };
@@ -52,6 +54,7 @@ impl SqliteStore {
             copy_snapshots(&engine, &create(backup, PART_NAME)?)?;
             progress(&format!("copying {}", store.display()));
             copy(&store, &create(backup, STORE_NAME)?)?;
+            end_users::leave_room(&Connection::open(backup.path(STORE_NAME))?)?;
             progress(&format!("copying {}", engine.display()));
             copy(&engine, &create(backup, ENGINE_NAME)?)?;
             if put_snapshots_back(&backup.path(ENGINE_NAME), &backup.path(PART_NAME))? {

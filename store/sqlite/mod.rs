@@ -11,6 +11,7 @@ mod backup;
 mod charges;
 mod connections;
 mod database;
+mod end_users;
 mod engine;
 mod facts;
 mod files;

@@ -13,7 +13,8 @@ use crate::answers::{
 };
 use crate::faulty_store::Shared;
 use crate::ledger::Ledger;
-use crate::record::{Asked, Record, marked};
+use crate::long_ago::LongAgo;
+use crate::record::{Asked, QuestionAsked, Record, marked};
 use crate::stored::StoredShard;
 use crate::tables;
 
@@ -100,6 +101,7 @@ struct Auditor<'a> {
     ledger: Ledger,
     /// When entries became durable.
     landed_at: BTreeMap<u64, i64>,
+    long_ago: LongAgo<'a>,
     wrong: Vec<String>,
 }
 
@@ -112,6 +114,7 @@ impl<'a> Auditor<'a> {
             journaled: Journaled::default(),
             ledger: Ledger::default(),
             landed_at: BTreeMap::new(),
+            long_ago: LongAgo::new(asked, shard),
             wrong: vec![],
         }
     }
@@ -135,6 +138,7 @@ impl<'a> Auditor<'a> {
         }
         self.wrong.extend(tables::differences(&stored.facts, &entries, &state, &self.ledger));
         self.wrong.extend(untrue(&self.claims));
+        self.wrong.extend(self.long_ago.wrong());
         for seq in snapshots.keys().chain(questions.keys().filter(|seq| **seq > state.seq())) {
             self.wrong.push(format!("SIM-5 something is of {seq}, which is beyond the journal"));
         }
@@ -253,14 +257,17 @@ impl<'a> Auditor<'a> {
     fn between(
         &mut self,
         state: &mut State,
-        questions: &BTreeMap<u64, Vec<&crate::record::QuestionAsked>>,
+        questions: &BTreeMap<u64, Vec<&'a QuestionAsked>>,
         snapshots: &mut BTreeMap<u64, &Vec<u8>>,
     ) {
         for claim in &mut self.claims {
             claim.try_after(state, &self.journaled);
         }
+        self.long_ago.note(state);
         for question in questions.get(&state.seq()).into_iter().flatten() {
-            self.wrong.extend(wrong_answer(question, state));
+            if !self.long_ago.takes(question, state) {
+                self.wrong.extend(wrong_answer(question, state));
+            }
         }
         if let Some(snapshot) = snapshots.remove(&state.seq())
             && *snapshot != state.encode()

@@ -6,6 +6,7 @@ pub mod client;
 pub mod dice;
 pub mod faulty_store;
 pub mod ledger;
+pub mod long_ago;
 pub mod node;
 pub mod record;
 pub mod stage;

@@ -4,9 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use api::Limits;
+use domain::organization::Environment;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shards::{Parts, Shards};
-use store::sqlite::SqliteStore;
+use store::{journal::Shard, sqlite::SqliteStore};
 use uuid::Uuid;
 
 use crate::{policies::policy, test_app::TestApp};
@@ -26,6 +28,40 @@ pub(crate) async fn restarted(app: &mut TestApp, store: &Arc<SqliteStore>) -> Ar
 fn report(id: &str) -> Value {
     json!({"events": [{"id": id, "path": "a/b", "service": "openai", "model": "gpt-5.4",
         "usage": {"input_tokens": 1_000, "output_tokens": 100}}]})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reservation_is_shown_and_settled_late_after_the_state_forgot_it() {
+    let mut app = TestApp::start().await;
+    let store = SqliteStore::open(&app.folder.path().join("shards.db")).await.unwrap();
+    let shards = restarted(&mut app, &Arc::new(store)).await;
+    let shard = Shard { organization: app.organization, environment: Environment::Live };
+    let asked = json!({"path": "a/b", "service": "openai", "model": "gpt-5.4",
+        "estimate": {"cost": "0.9"}, "ttl_seconds": 60});
+    let mut ids = vec![];
+    for key in ["committed", "expired"] {
+        let held = app.post("/v1/reservations").once(key).json(&asked).send().await.ok(201);
+        ids.push(format!("/v1/reservations/{}", held["id"].as_str().unwrap()));
+    }
+    let cost = json!({"cost": "0.5"});
+    let commit = |address: &str| app.post(&format!("{address}/commit")).json(&cost);
+    let committed = commit(&ids[0]).send().await.ok(200);
+    app.clock.go_on(SignedDuration::from_mins(2));
+    for step in 0..3 {
+        app.post("/v1/track").json(&report(&format!("e{step}"))).send().await.ok(200);
+        shards.settle(shard, Duration::from_secs(30)).await.unwrap();
+    }
+    for (address, state) in ids.iter().zip(["committed", "expired"]) {
+        let seen = app.get(address).send().await.ok(200);
+        let shown = (&seen["state"], &seen["path"], &seen["service"]);
+        assert_eq!(shown, (&json!(state), &json!("a/b"), &json!("openai")));
+    }
+    assert_eq!(commit(&ids[0]).send().await.ok(200)["id"], committed["id"], "a repeat is told");
+    let late = commit(&ids[1]).send().await.ok(200);
+    assert_eq!((&late["late"], &late["cost"]), (&json!(true), &json!("0.5")));
+    let nobody = "/v1/reservations/res_00000000000000000000000000";
+    app.get(nobody).send().await.problem(404, "not_found");
+    tokio::time::timeout(Duration::from_secs(30), shards.stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -143,6 +143,57 @@ fn ids(page: &Value) -> Vec<&str> {
     events.map(|event| event["event_id"].as_str().unwrap()).collect()
 }
 
+/// Gives numbers to end users, of whom `u7` has the one of [`Reported::event`].
+async fn number_end_users(app: &TestApp) -> Shard {
+    let shard = Shard { organization: app.organization, environment: Environment::Live };
+    let ids: Vec<_> = (1..=8).map(|number| format!("u{number}")).collect();
+    assert_eq!(app.store.end_user_numbers(shard, &ids).await.unwrap()[6], 7);
+    shard
+}
+
+#[tokio::test]
+async fn an_end_user_is_shown_by_the_callers_id_until_nobody_knows_it_any_more() {
+    let app = TestApp::start().await;
+    let shard = number_end_users(&app).await;
+    let mut journal = Journal::new(&app, Environment::Live);
+    journal.report(&[CALL, Reported { id: "b", tag: Some("x"), ..CALL }]).await;
+    let costs = "/v1/costs?source=reported&granularity=total&group_by=end_user";
+    let shown = async |of: &str| {
+        let rows = get(&app, &format!("{costs}&end_user={of}")).await["rows"].clone();
+        let events = get(&app, &format!("/v1/usage-events?end_user={of}")).await["data"].clone();
+        let cost = rows[0]["group"]["end_user"].as_str().map(str::to_owned);
+        let event = events[0]["end_user"].as_str().map(str::to_owned);
+        let counts = (rows.as_array().unwrap().len(), events.as_array().unwrap().len());
+        assert_eq!((cost.clone(), counts.0), (event, counts.1), "costs and events say the same");
+        cost
+    };
+    let all = get(&app, costs).await;
+    let of = |costs: &Value| {
+        let rows = costs["rows"].as_array().unwrap().iter();
+        rows.map(|row| row["group"]["end_user"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&all), [json!(null), json!("u7")]);
+    assert_eq!(shown("u7").await.as_deref(), Some("u7"));
+    for nobody in ["u6", "7", "stranger", "erased:8", "erased:x", "erased:0"] {
+        assert_eq!(shown(nobody).await, None, "{nobody}");
+    }
+    let audit = domain::AuditEvent {
+        organization: app.organization,
+        actor: "system".to_owned(),
+        action: "end_user.forgotten".to_owned(),
+        target: "7".to_owned(),
+        ip: None,
+        at: "2026-11-20T10:00:00Z".parse().unwrap(),
+    };
+    assert!(app.store.forget_end_user(shard, "u7", &audit).await.unwrap());
+    assert_eq!(shown("u7").await, None);
+    assert_eq!(shown("erased:7").await.as_deref(), Some("erased:7"));
+    let erased = get(&app, costs).await;
+    assert_eq!(of(&erased), [json!(null), json!("erased:7")]);
+    assert_eq!(erased["totals"], all["totals"], "what was booked stays");
+    app.get("/v1/costs?end_user=u7").send().await.refuses("validation_failed", "end_user");
+}
+
 #[tokio::test]
 async fn reported_costs_are_the_sums_of_events() {
     let app = TestApp::start().await;
@@ -183,9 +234,10 @@ async fn reported_costs_are_the_sums_of_events() {
     assert_eq!(whole["rows"][0]["requests"], 2);
     assert_eq!(whole["rows"][0]["quantities"], quantities(20, json!(1)));
     assert_eq!(whole["unpriced_events"], 0);
+    number_end_users(&app).await;
     let sites = "/v1/costs?source=reported&granularity=total&group_by=call_site,end_user,provider";
     let group = &get(&app, &format!("{sites}&model=gpt-4o")).await["rows"][0]["group"];
-    assert_eq!(*group, json!({"call_site": "a.py:7 ask", "end_user": "7", "provider": "openai"}));
+    assert_eq!(*group, json!({"call_site": "a.py:7 ask", "end_user": "u7", "provider": "openai"}));
 }
 
 #[tokio::test]
@@ -274,6 +326,7 @@ async fn events_are_listed_newest_first_and_new_ones_do_not_move_the_pages() {
 #[tokio::test]
 async fn events_are_filtered_by_what_was_said_of_them() {
     let app = TestApp::start().await;
+    number_end_users(&app).await;
     let mut journal = Journal::new(&app, Environment::Live);
     let unpriced = Reported { id: "b", cost: None, path: "beta", ..CALL };
     let tagged = Reported { id: "c", service: "bedrock", tag: Some("x"), minutes: 62, ..CALL };
@@ -285,16 +338,15 @@ async fn events_are_filtered_by_what_was_said_of_them() {
         ("&flag=unpriced", vec!["b"]),
         ("&service=bedrock", vec!["c"]),
         ("&path=acme", vec!["c", "a"]),
-        ("&end_user=7", vec!["c"]),
+        ("&end_user=u7", vec!["c"]),
+        ("&end_user=ann", vec![]),
         ("&model=gpt-4o", vec![]),
         ("&api_key=key_00000000000000000000000000", vec![]),
     ] {
         let page = get(&app, &format!("/v1/usage-events?limit=100{filter}")).await;
         assert_eq!(ids(&page), expected, "{filter}");
     }
-    for (query, parameter) in
-        [("path=/", "path"), ("api_key=x", "api_key"), ("end_user=ann", "end_user")]
-    {
+    for (query, parameter) in [("path=/", "path"), ("api_key=x", "api_key")] {
         let answer = app.get(&format!("/v1/usage-events?{query}")).send().await;
         answer.refuses("validation_failed", parameter);
     }
@@ -319,7 +371,7 @@ async fn an_event_is_found_by_its_id_and_by_nobody_elses() {
             "named_model": null, "cost": "0.0015", "currency": "USD", "unpriced": false,
             "usage": {"input_tokens": 10, "audio_seconds": 0.5}, "context": {}, "price": null,
             "flags": [], "correction": false, "reason": null, "reservation_id": null,
-            "api_key": null, "end_user": "7", "latency_ms": null,
+            "api_key": null, "end_user": "erased:7", "latency_ms": null,
             "time_to_first_token_ms": null,
             "call_site": {"file": "a.py", "function": "ask", "line": 7},
             "provider_request_id": null, "tags": {"team": "search"},

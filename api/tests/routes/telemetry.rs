@@ -10,7 +10,10 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use shards::EventDetail;
 
-use crate::test_app::{Answer, TestApp};
+use crate::{
+    test_app::{Answer, TestApp},
+    track::booked_for,
+};
 
 const TRACES: &str = "/otlp/v1/traces";
 const EVENTS: &str = "/v1/events";
@@ -74,6 +77,30 @@ const FOUR_MILLIS: i128 = 4_000_000_000_000;
 
 fn row(path: &str, service: &str, cost: i128, unpriced: bool) -> (String, String, i128, bool) {
     (path.to_owned(), service.to_owned(), cost, unpriced)
+}
+
+#[tokio::test]
+async fn end_users_of_every_door_share_their_numbers() {
+    let app = TestApp::start().await;
+    let spans = traces(&[
+        chat(1, &[("enduser.id", "ann")]),
+        chat(2, &[]),
+        chat(3, &[("enduser.id", "bea")]),
+    ]);
+    export(&app, &spans).await.ok(200);
+    let event = json!({"specversion": "1.0", "type": "ai.usage", "source": "s", "id": "1",
+        "subject": "bea", "data": {"service": "openai", "model": "gpt-5.4",
+            "usage": {"input_tokens": 10, "output_tokens": 1}}});
+    let sent = app.post(EVENTS).body("application/cloudevents+json", event.to_string().as_bytes());
+    sent.send().await.ok(200);
+    let tracked = json!({"events": [{"id": "t", "path": "a", "service": "openai",
+        "model": "gpt-5.4", "end_user_id": "ann", "usage": {"output_tokens": 1}}]});
+    app.post("/v1/track").json(&tracked).send().await.ok(200);
+    let asked = json!({"path": "a", "estimate": {"cost": "1"}});
+    let held = app.post("/v1/reservations").json(&asked).send().await.ok(201);
+    let commit = format!("/v1/reservations/{}/commit", held["id"].as_str().unwrap());
+    app.post(&commit).json(&json!({"cost": "1", "end_user_id": "cem"})).send().await.ok(200);
+    assert_eq!(booked_for(&app), [Some(1), None, Some(2), Some(2), Some(1), Some(3)]);
 }
 
 #[tokio::test]

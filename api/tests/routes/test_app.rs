@@ -265,6 +265,7 @@ impl TestApp {
             allow_private_urls,
             keys: api::KeyCache::default(),
             own_prices: api::OwnPriceCache::default(),
+            end_users: api::EndUserCache::default(),
         };
         api::router(Arc::new(state))
     }

@@ -329,6 +329,39 @@ async fn everything_else_that_is_said_is_kept_for_the_facts() {
     assert!(!format!("{booked:?}").contains("secret"));
 }
 
+/// The numbers of end users of all that was booked, in order.
+pub(crate) fn booked_for(app: &TestApp) -> Vec<Option<u64>> {
+    let decisions = app.caps.decisions();
+    let booked = decisions.iter().filter_map(|decision| match &decision.outcome {
+        engine::Outcome::Booked(booked) => Some(booked),
+        _ => None,
+    });
+    booked.map(|booked| EventDetail::decode(&booked.detail).unwrap().end_user).collect()
+}
+
+#[tokio::test]
+async fn end_users_are_booked_by_number_and_never_by_name() {
+    let mut app = TestApp::start().await;
+    let of = |id: &str, user: &str| with(event(id), "end_user_id", json!(user));
+    let events = [of("1", "ann@x"), of("2", "bea@x"), event("3"), of("4", "ann@x")];
+    let wrong = with(of("5", "cem@x"), "path", json!("Not/A/Path"));
+    track(&app, &[&events[..], &[wrong]].concat()).await;
+    assert_eq!(booked_for(&app), [Some(1), Some(2), None, Some(1)]);
+    let shard = |environment| Shard { organization: app.organization, environment };
+    let live = shard(Environment::Live);
+    let names = app.store.end_user_names(live, &[1, 2, 3]).await.unwrap();
+    let expected = [Some("ann@x".to_owned()), Some("bea@x".to_owned()), None];
+    assert_eq!(names, expected, "what is rejected numbers nobody");
+    let other = TestApp::start().await;
+    assert_eq!(other.store.find_end_user(live, "ann@x").await.unwrap(), None);
+    let found = app.store.find_end_user(shard(Environment::Test), "ann@x").await.unwrap();
+    assert_eq!(found, None, "each environment has its own");
+    assert!(!format!("{:?}", app.caps.decisions()).contains("@x"));
+    app.router = app.node(Limits::default(), false);
+    track(&app, &[of("6", "bea@x"), of("7", "dee@x")]).await;
+    assert_eq!(booked_for(&app)[4..], [Some(2), Some(3)], "every node gives the same");
+}
+
 #[tokio::test]
 async fn exhausted_policies_are_told_and_what_left_is_booked_all_the_same() {
     let app = TestApp::start().await;

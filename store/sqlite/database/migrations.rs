@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0003_keys_and_settings.sql"),
     },
     Migration { name: "facts", sql: include_str!("../migrations/0004_facts.sql") },
+    Migration { name: "end_users", sql: include_str!("../migrations/0005_end_users.sql") },
 ];
 
 /// The same of the engine's file.

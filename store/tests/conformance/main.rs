@@ -29,6 +29,7 @@ mod api_keys;
 mod audit;
 mod charges;
 mod connections;
+mod end_users;
 mod facts;
 mod files;
 mod idempotency;
@@ -47,6 +48,7 @@ const MODULES: &[(&str, &[Case])] = &[
     ("audit", audit::CASES),
     ("charges", charges::CASES),
     ("connections", connections::CASES),
+    ("end_users", end_users::CASES),
     ("facts", facts::CASES),
     ("files", files::CASES),
     ("idempotency", idempotency::CASES),
