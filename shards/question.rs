@@ -33,7 +33,8 @@ pub enum Question {
     },
     /// One path.
     Path(String),
-    /// One reservation, open or ended. One that was committed long ago is where its spend was booked.
+    /// One reservation, open or ended. One that was committed long ago is where its spend was
+    /// booked.
     Reservation(u128),
 }
 
