@@ -22,7 +22,7 @@ use load::{Measured, Target, measure};
 
 const OUTLAY: &str = env!("CARGO_BIN_EXE_outlay");
 const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_secs(1);
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
 async fn run() -> Result<()> {
     let floor = start_floor().await?;
     let home = Home::new(OUTLAY, &Backend::Sqlite)?;
-    let product = Product::start_with(&home, &["--log", "warn"]).await?;
+    let product = Product::start_with(&home, &["--log", "warn,outlay=info"]).await?;
     for path in ["", "acme", "acme/search", "acme/search/rewrite"] {
         let policy = json!({"path": path, "limit": {"unit": "usd", "amount": "1000000000"},
             "window": {"kind": "calendar", "unit": "day"}, "mode": "strict"});
@@ -42,7 +42,9 @@ async fn run() -> Result<()> {
     let floor = Target::new(floor, "POST", "/echo", "", move || body.clone());
     println!("{ROUNDS} rounds of {ROUND:?} each; ratios to the floor of the same round, medians");
     for connections in [64, 256] {
-        for ours in targets(&product) {
+        // More batches at once than that are more than a shard's queue takes.
+        let fits = |(_, unit, _): &(&str, usize, Target)| *unit == 1 || connections <= 64;
+        for ours in targets(&product).into_iter().filter(fits) {
             compare(&floor, &ours, connections).await?;
         }
     }

@@ -43,7 +43,10 @@ impl Product {
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.args(["--log-format", "json", "--log", "debug"]).args(arguments);
+        if !arguments.contains(&"--log") {
+            command.args(["--log", "debug"]);
+        }
+        command.args(["--log-format", "json"]).args(arguments);
         if !key_file.exists() {
             command.arg("--first-key-file").arg(&key_file);
         }
