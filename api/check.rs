@@ -58,7 +58,7 @@ pub(crate) async fn check_call(
         return Err(FieldError::parameter("model", detail).into());
     }
     allowed_path(&caller, &path)?;
-    let (books, now) = (Books::of(&state, &caller).await?, state.now());
+    let (books, now) = (Books::recent(&state, &caller).await?, state.now());
     let canonical = service.as_ref().map(|service| books.canonical(service.as_str(), &model, now));
     let question = Question::Check {
         path: path.to_string(),

@@ -1,7 +1,8 @@
 //! Own prices as they are used, made from the store's entries once for each revision.
 //!
-//! Every request asks the store for the revision, so a change counts from the next request on, on
-//! every node.
+//! Whoever asks for prices themselves gets them as of now: the store is asked for the revision each
+//! time. What is on the way of every call (checks, reports, reservations) takes what was read within
+//! the last second, or what is remembered while the store cannot be reached.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,6 +15,7 @@ use store::{
     StoreError,
     own_prices::{AllOwnPrices, OwnPrice, PriceOwner},
 };
+use tokio::time::{Duration, Instant};
 
 use crate::{error::ApiError, state::AppState};
 
@@ -79,7 +81,15 @@ pub(crate) fn form_of(entry: &OwnPrice) -> Result<ModelForm, StoreError> {
 pub struct OwnPriceCache(Mutex<HashMap<Key, Remembered>>);
 
 type Key = (OrganizationId, &'static str);
-type Remembered = (u64, Arc<OwnBook>);
+struct Remembered {
+    revision: u64,
+    book: Arc<OwnBook>,
+    /// When the store was last asked; none where this process has changed them since.
+    asked_at: Option<Instant>,
+}
+
+/// How old prices on the way of every call may be.
+const RECENT: Duration = Duration::from_secs(1);
 
 impl OwnPriceCache {
     const SIZE_MAX: usize = 100;
@@ -90,9 +100,10 @@ impl OwnPriceCache {
         state: &AppState,
         owner: PriceOwner,
     ) -> Result<Arc<OwnBook>, ApiError> {
+        let asked_at = Some(Instant::now());
         let revision = state.store.own_prices_revision(owner).await?;
         let key = (owner.organization, owner.environment.as_str());
-        if let Some(book) = self.remembered(key, revision) {
+        if let Some(book) = self.confirmed(key, revision, asked_at) {
             return Ok(book);
         }
         let all = state.store.all_own_prices(owner).await?;
@@ -103,14 +114,47 @@ impl OwnPriceCache {
         if books.len() >= Self::SIZE_MAX && !books.contains_key(&key) {
             books.clear();
         }
-        books.insert(key, (revision, Arc::clone(&book)));
+        books.insert(key, Remembered { revision, book: Arc::clone(&book), asked_at });
         Ok(book)
     }
 
-    fn remembered(&self, key: Key, revision: u64) -> Option<Arc<OwnBook>> {
-        let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, book) = books.get(&key)?;
-        (*known == revision).then(|| Arc::clone(book))
+    /// The prices of `owner` as they were within the last second, without asking the store again. A
+    /// change by this process counts at once.
+    pub(crate) async fn recent_book(
+        &self,
+        state: &AppState,
+        owner: PriceOwner,
+    ) -> Result<Arc<OwnBook>, ApiError> {
+        let key = (owner.organization, owner.environment.as_str());
+        let remembered = {
+            let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            books.get(&key).map(|found| (Arc::clone(&found.book), found.asked_at))
+        };
+        match remembered {
+            Some((book, Some(asked_at))) if asked_at.elapsed() < RECENT => Ok(book),
+            Some((book, _)) => Ok(self.book(state, owner).await.unwrap_or(book)),
+            None => self.book(state, owner).await,
+        }
+    }
+
+    /// This process changed the owner's prices: the next call asks the store.
+    pub(crate) fn changed(&self, owner: PriceOwner) {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = books.get_mut(&(owner.organization, owner.environment.as_str())) {
+            found.asked_at = None;
+        }
+    }
+
+    fn confirmed(
+        &self,
+        key: Key,
+        revision: u64,
+        asked_at: Option<Instant>,
+    ) -> Option<Arc<OwnBook>> {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = books.get_mut(&key).filter(|found| found.revision == revision)?;
+        found.asked_at = asked_at;
+        Some(Arc::clone(&found.book))
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) async fn delete_service(
     let event = caller.did("service.deleted", service.to_string(), state.now());
     let owner = owner(&caller);
     let deleted = state.store.delete_own_service(owner, service.as_str(), &event).await;
+    state.own_prices.changed(owner);
     gone(deleted.map_err(ApiError::of_write)?)
 }
 
@@ -152,6 +153,7 @@ pub(crate) async fn delete_own_price(
     let event = caller.did("own_price.deleted", name.target(), state.now());
     let (owner, service) = (owner(&caller), name.service.as_str());
     let deleted = state.store.delete_own_price(owner, service, &name.model, &event).await;
+    state.own_prices.changed(owner);
     gone(deleted.map_err(ApiError::of_write)?)
 }
 
@@ -168,6 +170,7 @@ async fn put(
     let event = caller.did(action, name.target(), updated_at);
     let most = state.limits.own_prices_max;
     let put = state.store.put_own_price(owner(caller), &entry, most, &event).await;
+    state.own_prices.changed(owner(caller));
     match put.map_err(ApiError::of_write)? {
         OwnPricePut::Created | OwnPricePut::Replaced => Ok(entry),
         OwnPricePut::Unchanged(stored) => Ok(stored),

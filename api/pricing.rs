@@ -36,6 +36,16 @@ impl Books {
         })
     }
 
+    /// The books of a caller as they were within the last second, for what is on the way of every
+    /// call.
+    pub(crate) async fn recent(state: &AppState, caller: &Caller) -> Result<Books, ApiError> {
+        Ok(Books {
+            catalogue: Arc::clone(&state.prices),
+            operator: Arc::clone(&state.operator_prices),
+            own: state.own_prices.recent_book(state, owner(caller)).await?,
+        })
+    }
+
     /// Whether the catalogue does not have the service: it is one of the caller's own, or unknown.
     pub(crate) fn is_custom(&self, service: &str) -> bool {
         self.catalogue.seller(service).is_none()

@@ -44,7 +44,7 @@ pub(crate) async fn create_reservation(
     once: Once,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
-    let books = Books::of(&state, &caller).await?;
+    let books = Books::recent(&state, &caller).await?;
     let id = state.new_bits()?.as_u128();
     let asked = json::<ReservationBody>(&body)?;
     let reserve = asked.check(&books, state.now(), path_prefix(&caller), id)?;
@@ -93,7 +93,7 @@ pub(crate) async fn commit_reservation(
 ) -> Result<Response, ApiError> {
     let commit = json::<CommitBody>(&body)?;
     let (seen, _) = seen(&state, &caller, id, None).await?;
-    let (books, incomplete) = (Books::of(&state, &caller).await?, commit.incomplete);
+    let (books, incomplete) = (Books::recent(&state, &caller).await?, commit.incomplete);
     let spend = commit.check(&seen, state.now())?;
     if !spend.path.is_empty() {
         allowed_path(&caller, &Path::parse(&spend.path).unwrap_or(Path::root()))?;

@@ -52,7 +52,7 @@ impl Telemetry {
         source: Source,
         calls: impl Iterator<Item = &ReportedCall>,
     ) -> Result<Telemetry, ApiError> {
-        let books = Books::of(state, caller).await?;
+        let books = Books::recent(state, caller).await?;
         let (mut paths, mut end_users) = (BTreeSet::new(), BTreeSet::new());
         for call in calls {
             end_users.extend(call.end_user.clone());

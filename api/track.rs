@@ -79,7 +79,7 @@ pub(crate) async fn track_events(
     body: IntakeBytes,
 ) -> Result<Response, ApiError> {
     let body = body.json()?;
-    let books = Books::of(&state, &caller).await?;
+    let books = Books::recent(&state, &caller).await?;
     let now = state.now();
     let (size, asking) = (body.len(), caller.clone());
     let reading = off_thread(size, move || (read_all(&body, &books, &asking, now), books));

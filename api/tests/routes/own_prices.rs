@@ -304,3 +304,17 @@ async fn reading_needs_read_and_changing_needs_write() {
     }
     app.call("PUT", MODEL).key(&writer).json(&rates()).send().await.ok(200);
 }
+
+#[tokio::test]
+async fn a_changed_own_price_counts_for_the_next_report() {
+    let app = TestApp::start().await;
+    let model = "/v1/services/acme-own/models/big";
+    for (number, rate) in [("1", "2"), ("2", "3")] {
+        put(&app, model, &json!({"price": [{"input": rate}]})).await.ok(200);
+        let event = json!({"id": number, "path": "a", "service": "acme-own", "model": "big",
+            "usage": {"input_tokens": 1_000_000}});
+        let body = json!({"events": [event]});
+        let told = app.post("/v1/track").json(&body).send().await.ok(200);
+        assert_eq!(told["results"][0]["cost"], rate, "{told}");
+    }
+}
