@@ -25,7 +25,7 @@ flows![ON_MONGODB:
     what_was_acknowledged_survives_a_killed_primary,
 ];
 
-/// A policy on `path` for this calendar day.
+/// A policy on `path` that never resets.
 pub(crate) async fn cap(
     client: &Client,
     path: &str,
@@ -264,6 +264,7 @@ async fn what_was_acknowledged_survives_a_kill_and_counts_once(backend: Backend)
         acknowledged.extend(reporting.await?);
         product = Product::start(&home).await?;
     }
+    ensure!(!acknowledged.is_empty(), "nothing was acknowledged, so nothing was tried");
     let told = report(&[&product], &acknowledged.keys().cloned().collect::<Vec<_>>()).await;
     let lost = acknowledged.keys().filter(|id| told.get(*id).is_none_or(|is| is != "duplicate"));
     ensure!(lost.count() == 0, "what was acknowledged is there");
@@ -337,6 +338,7 @@ async fn what_was_acknowledged_survives_a_killed_primary(backend: Backend) -> Re
     until("no new primary", async || Ok(set.primary().await.map(drop))).await?;
     set.restart_member(killed).await?;
     let acknowledged = reporting.await?;
+    ensure!(!acknowledged.is_empty(), "nothing was acknowledged, so nothing was tried");
     let told = report(&[&product], &acknowledged.keys().cloned().collect::<Vec<_>>()).await;
     let lost = acknowledged.keys().filter(|id| told.get(*id).is_some_and(|is| is == "accepted"));
     ensure!(lost.count() == 0, "what was acknowledged is there");
