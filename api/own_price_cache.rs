@@ -1,8 +1,8 @@
 //! Own prices as they are used, made from the store's entries once for each revision.
 //!
 //! Whoever asks for prices themselves gets them as of now: the store is asked for the revision each
-//! time. What is on the way of every call (checks, reports, reservations) takes what was read within
-//! the last second, or what is remembered while the store cannot be reached.
+//! time. What is on the way of every call (checks, reports, reservations) takes what was read
+//! within the last second, or what is remembered while the store cannot be reached.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -355,9 +355,11 @@ impl Model {
                     if has_left { Spot::Gone } else { Spot::Open(bucket) }
                 }
                 (Some(window), _) => {
+                    // A batch that was rolled back may have opened it: then there is none.
                     let number = usize::try_from(window).unwrap();
-                    let is_over = self.policies[policy].windows[number].1 <= self.time;
-                    if is_over && !how.is_held { Spot::Closed } else { Spot::Open(window) }
+                    let end = self.policies[policy].windows.get(number).map(|one| one.1);
+                    let is_open = end.is_some_and(|end| end > self.time || how.is_held);
+                    if is_open { Spot::Open(window) } else { Spot::Closed }
                 }
                 (None, _) => self.spot(policy, event.at),
             };
