@@ -3,6 +3,7 @@
 //! its place in the journal and stands nowhere: see [`crate::facts::event_id`].
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use domain::{Quantity, Usage};
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,14 @@ impl EventDetail {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<EventDetail> {
         postcard::from_bytes(bytes).ok()
+    }
+
+    /// Where in such bytes the id's text is, after one byte with its length; `None` where that is
+    /// not one byte.
+    pub(crate) fn id_place(bytes: &[u8]) -> Option<Range<usize>> {
+        let [source, length, ..] = *bytes else { return None };
+        let end = 2 + usize::from(length);
+        (source < 128 && length < 128 && end <= bytes.len()).then_some(2..end)
     }
 }
 
