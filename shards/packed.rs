@@ -136,11 +136,12 @@ fn take_out(decision: &mut Decision, aside: &mut Vec<u8>) -> u8 {
         aside.extend_from_slice(body);
         (*identity, *body) = Default::default();
     }
-    let Some((form, uuid)) = id.and_then(form_of) else { return marks };
-    if let Some(place) = detail.as_deref().and_then(|detail| EventDetail::id_place(detail)) {
+    if let Some((form, uuid)) = id.and_then(form_of)
+        && let Some(detail) = detail.as_mut()
+        && let Some(place) = EventDetail::id_place(detail)
+    {
         aside.extend_from_slice(uuid.as_bytes());
-        let length_at = place.start.saturating_sub(1);
-        detail.as_mut().map(|detail| drop(detail.splice(length_at..place.end, [0])));
+        drop(detail.splice(place.start - 1..place.end, [0]));
         marks |= form;
     }
     marks
@@ -162,8 +163,8 @@ fn put_back(decision: &mut Decision, marks: u8, aside: &mut &[u8]) -> Option<()>
         let place = EventDetail::id_place(detail)?;
         let text = text_of(marks, Uuid::from_bytes(next(aside)?));
         let length = u8::try_from(text.len()).ok()?;
-        let length_at = place.start.checked_sub(1)?;
-        drop(detail.splice(length_at..place.end, std::iter::once(length).chain(text.into_bytes())));
+        let again = std::iter::once(length).chain(text.into_bytes());
+        drop(detail.splice(place.start - 1..place.end, again));
     }
     if marks & ONCE_BY_ID != 0 {
         let id = id_of(detail?)?;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use engine::Command;
 use engine::command::{Event, Measures, Once, Request};
 use engine::policy::{Mode, PolicyRecord, Unit, Window};
-use engine::{Command, Identity};
 use shards::detail::{CallSite, EventDetail, UnitName};
 use shards::facts::event_identity;
 use shards::{Actor, Group, Lane};
@@ -59,7 +59,7 @@ impl Events {
 
     fn request(&mut self, arrived_at: i64, actor: Vec<u8>) -> Request {
         let id = Uuid::from_u128(self.id()).to_string();
-        let identity: Identity = event_identity(&id).0;
+        let identity = event_identity(&id).0;
         let body = u32::try_from(self.below(1 << 32)).unwrap_or(0).to_le_bytes();
         let (service, model, input_price, output_price) = MODELS[self.place(MODELS.len())];
         let (input, output) = (200 + self.below(8_000), 1 + self.below(1_200));

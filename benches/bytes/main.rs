@@ -160,7 +160,8 @@ fn tell_bytes(folder: &Path, events: usize) -> Result<()> {
 
 /// Bytes of whole pages, by table, bodies by what points to them.
 fn table_bytes(db: &Connection) -> Result<Vec<(String, u64)>> {
-    let checkpointed: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    let checkpointed: i64 =
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     ensure!(checkpointed == 0, "nobody else has the file");
     let mut by_table = db.prepare("SELECT name, sum(pgsize) FROM dbstat GROUP BY name")?;
     let rows = by_table.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -42,7 +42,7 @@ impl Room {
         self.effects = self.effects.saturating_add(effects_of(entry));
         self.bytes = self.bytes.saturating_add(bytes_of(entry));
         let is_beyond = self.effects > EFFECTS_MAX || self.bytes > ENTRY_BYTES_MAX;
-        let takes = !self.is_closed && !(self.is_begun && is_beyond);
+        let takes = !(self.is_closed || self.is_begun && is_beyond);
         self.is_begun = true;
         self.is_closed |= !takes || makes_policy(entry);
         takes
