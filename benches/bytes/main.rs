@@ -133,24 +133,28 @@ fn shard() -> Shard {
     Shard { organization, environment: Environment::Live }
 }
 
-/// What each table takes, of both files. Pages that merges have left free are told beside.
+/// What each table takes, of both files. Those of less than a byte are only in the sum.
 fn tell_bytes(folder: &Path, events: usize) -> Result<()> {
-    let mut of_tables: BTreeMap<String, u64> = BTreeMap::new();
-    let mut in_files = 0;
+    let mut of_tables: BTreeMap<String, i64> = BTreeMap::new();
+    let (mut of_bodies, mut in_files) = (vec![], 0_i64);
     for file in std::fs::read_dir(folder)? {
         let file = file?.path();
         let Ok(db) = Connection::open(&file) else { continue };
         let Ok(pages) = table_bytes(&db) else { continue };
-        in_files += std::fs::metadata(&file)?.len();
+        in_files += i64::try_from(std::fs::metadata(&file)?.len())?;
         for (table, bytes) in pages {
             *of_tables.entry(table).or_default() += bytes;
         }
+        of_bodies.extend(body_bytes(&db).unwrap_or_default());
     }
-    let an_event = |bytes: u64| bytes as f64 / events as f64;
+    let an_event = |bytes: i64| bytes as f64 / events as f64;
     for (table, bytes) in &of_tables {
-        if an_event(*bytes) >= 0.05 {
+        if an_event(*bytes) >= 1.0 {
             println!("  {table:<28} {:>8.1} bytes an event", an_event(*bytes));
         }
+    }
+    for (what, bytes) in &of_bodies {
+        println!("    of `fact_pieces`: {what:<10} {:>8.1}", an_event(*bytes));
     }
     let all = of_tables.values().sum();
     println!("  {:<28} {:>8.1}", "all", an_event(all));
@@ -158,13 +162,24 @@ fn tell_bytes(folder: &Path, events: usize) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of whole pages, by table, bodies by what points to them.
-fn table_bytes(db: &Connection) -> Result<Vec<(String, u64)>> {
+/// Bytes of whole pages, by table.
+fn table_bytes(db: &Connection) -> Result<Vec<(String, i64)>> {
     let checkpointed: i64 =
         db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     ensure!(checkpointed == 0, "nobody else has the file");
     let mut by_table = db.prepare("SELECT name, sum(pgsize) FROM dbstat GROUP BY name")?;
     let rows = by_table.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What of the pieces are blocks of events, blocks of sums and runs of ids.
+fn body_bytes(db: &Connection) -> Result<Vec<(String, i64)>> {
+    let mut by_kind = db.prepare(
+        "SELECT kind, sum(length(bytes)) FROM fact_pieces
+         JOIN (SELECT kind, body FROM fact_blocks UNION ALL SELECT 'ids', body FROM fact_id_runs)
+         USING (body) GROUP BY kind",
+    )?;
+    let rows = by_kind.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
