@@ -83,7 +83,7 @@ impl Cluster {
     #[must_use]
     pub fn new(parts: Parts, address: Option<String>, peers: Arc<dyn Peers>) -> Cluster {
         let id = (parts.random)();
-        let format = u32::from(engine::entry::ENTRY_FORMAT);
+        let format = u32::from(crate::packed::FORMAT);
         Cluster {
             local: Arc::new(Shards::new(parts.clone())),
             guard: ClockGuard::new(parts.clone()),

@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use engine::{Entry, FormatError, State};
+use engine::{Entry, State};
 use sha2::{Digest, Sha256};
 use store::journal::{JournalEntry, Shard};
 use store::snapshots::Manifest;
 
 use crate::error::ShardError;
 use crate::ids::{IdIndex, LoadedRun};
+use crate::packed;
 use crate::parts::{Parts, ShardStore};
 
 /// Bytes of entries that are read at once.
@@ -123,7 +124,7 @@ pub(crate) fn checked(
     if entry.previous != last_batch {
         return Err(stopped(entry.seq, "it does not follow the entry before it"));
     }
-    Entry::decode(&entry.bytes).map_err(|error: FormatError| stopped(entry.seq, &error.to_string()))
+    packed::unpack(&entry.bytes).map_err(|error| stopped(entry.seq, &error.to_string()))
 }
 
 /// The runs of ids, as of the place that the facts are at.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::error::ShardError;
 use crate::facts;
 use crate::live::Live;
-use crate::load::{Loaded, READ_BYTES, checked, load_until, stopped};
+use crate::load::{Loaded, checked, load_until, stopped};
 use crate::parts::Parts;
 use crate::upkeep::Upkeep;
 
@@ -154,6 +154,9 @@ const BACKLOG: u64 = 32;
 /// How long nothing happens before upkeep is looked at again.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Bytes of stored entries that are read for one chunk: most chunks are full before.
+const CHUNK_READ_BYTES: usize = 512 << 10;
+
 /// What came of projecting.
 pub(crate) enum Step {
     /// There is no entry after the state's place.
@@ -173,11 +176,17 @@ pub(crate) async fn project_chunk(
     from: Checkpoint,
 ) -> Result<Step, ShardError> {
     let incarnation = shadow.incarnation;
-    let stored = parts.store.entries(shard, incarnation, from.seq, READ_BYTES).await?;
-    let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(stored.len());
+    let stored = parts.store.entries(shard, incarnation, from.seq, CHUNK_READ_BYTES).await?;
+    let mut entries: Vec<(u64, Entry)> = vec![];
     let (mut after, mut batch) = (from.seq, shadow.last_batch);
+    let mut room = facts::Room::default();
     for entry in &stored {
-        entries.push((entry.seq, checked(entry, after, batch)?));
+        let unpacked = checked(entry, after, batch)?;
+        // A little that is stored may be much to unpack: no more than a chunk takes.
+        if !room.takes(&unpacked) {
+            break;
+        }
+        entries.push((entry.seq, unpacked));
         (after, batch) = (entry.seq, entry.batch);
     }
     if entries.is_empty() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::command::{PolicyNo, WindowNo};
-use engine::{Command, Entry, Request};
+use engine::{Command, Request};
 use store::facts::IdRunRecord;
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use crate::live::{Live, entries_of};
 use crate::load::{Loaded, READ_BYTES};
 use crate::merge_sums::SumBlocks;
 use crate::node::wait_for;
+use crate::packed;
 use crate::snapshot::put_snapshot;
 
 /// Upkeep of one shard.
@@ -160,7 +161,7 @@ impl Upkeep {
                 break;
             }
             for entry in entries {
-                let Ok(decoded) = Entry::decode(&entry.bytes) else { break 'reading };
+                let Ok(decoded) = packed::unpack(&entry.bytes) else { break 'reading };
                 if entry.seq > most || decoded.time >= before {
                     break 'reading;
                 }

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 
 use engine::{Decision, Entry, Outcome, Request, State, Verdict, decide, due};
 use shards::answer::answer;
+use shards::packed::unpack;
 use store::journal::Shard;
 
 use crate::answers::{
@@ -160,7 +161,7 @@ impl<'a> Auditor<'a> {
                 self.wrong.push(format!("SIM-2 entry {seq} does not follow"));
             }
             batch = stored.batch;
-            entries.push((*seq, Entry::decode(&stored.bytes).expect("what was written is read")));
+            entries.push((*seq, unpack(&stored.bytes).expect("what was written is read")));
         }
         entries
     }

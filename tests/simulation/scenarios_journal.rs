@@ -7,6 +7,7 @@ use engine::command::{Commit, Ended, EndedHow};
 use engine::policy::{Mode, PolicyChange, Window};
 use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
+use shards::packed::pack;
 use shards::{Answered, Limits, Question, ShardError};
 use simulation::node::LIMITS;
 use simulation::stage::{NOON, Stage, commit, event, keyed, live, plain, policy, reserve, track};
@@ -159,7 +160,7 @@ fn panic_in_apply() {
         let outcome = Outcome::Booked(booked);
         let decisions = vec![Decision { once: None, actor: vec![], outcome }];
         let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
-        append_as_somebody_else(&stage, entry.encode());
+        append_as_somebody_else(&stage, pack(&entry));
         tokio::time::sleep(Duration::from_secs(10)).await;
         for node in 0..2 {
             stage.desk.ask(node, live(), Question::Path(String::new()), None).await;

@@ -8,6 +8,7 @@ use engine::command::{Commit, Reserve};
 use engine::policy::{Mode, PolicyRecord, Unit, Window};
 use engine::{Command, Entry, Event, Measures, Once, Request, State};
 use shards::facts::event_identity;
+use shards::packed::unpack;
 use shards::{
     Answer, Answered, Caps, Done, EventDetail, Group, Lane, Limits, PolicyStanding, Question, Said,
     ShardError,
@@ -150,7 +151,7 @@ impl Stage {
     pub fn entries(&self) -> Vec<(u64, Entry)> {
         let mut all = self.stored();
         let history = all.shard(live()).history.iter();
-        let read = |bytes: &[u8]| Entry::decode(bytes).expect("what was written is read");
+        let read = |bytes: &[u8]| unpack(bytes).expect("what was written is read");
         history.map(|((_, seq), (_, entry))| (*seq, read(&entry.bytes))).collect()
     }
 
