@@ -115,3 +115,101 @@ impl Unclaimed {
 fn retry(message: String) -> JobError {
     JobError::Retry { message, after: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{OrganizationId, organization::Environment};
+    use shards::{EventDetail, facts::EventRow};
+    use store::{
+        Bodies as _, Facts as _,
+        bodies::SealedBody,
+        facts::{Checkpoint, FactsBlock, FactsChunk},
+        sqlite::SqliteStore,
+    };
+    use uuid::Uuid;
+
+    /// An entry with one event that arrived then and has this body, in the tables.
+    async fn project(store: &SqliteStore, shard: Shard, seq: u64, arrived: Timestamp, body: u128) {
+        let arrived = arrived.as_microsecond();
+        let row = EventRow {
+            seq,
+            index: 0,
+            at: arrived,
+            arrived_at: arrived,
+            identity: Default::default(),
+            path_no: 0,
+            path: String::new(),
+            service: String::new(),
+            model: String::new(),
+            measures: Default::default(),
+            counted: vec![],
+            settled: None,
+            corrects: None,
+            flags: 0,
+            detail: EventDetail { body: Some(body), ..EventDetail::default() },
+        };
+        let block = FactsBlock {
+            first_seq: seq,
+            last_seq: seq,
+            row_count: 1,
+            at_min: arrived,
+            at_max: arrived,
+            arrived_min: arrived,
+            arrived_max: arrived,
+            bytes: EventBlock { events: vec![row], ended: vec![] }.encode(),
+        };
+        let from = match seq {
+            1 => Checkpoint::BEGINNING,
+            _ => Checkpoint { incarnation: 1, seq: seq - 1 },
+        };
+        let to = Checkpoint { incarnation: 1, seq };
+        let chunk = FactsChunk { events: Some(block), ..FactsChunk::default() };
+        store.project(shard, from, to, &chunk).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn orphans_go_after_a_day_once_their_event_would_be_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("outlay.db")).await.unwrap();
+        let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let ago = |hours| now - SignedDuration::from_hours(hours);
+        let organization = OrganizationId::from_uuid(Uuid::from_u128(1));
+        let shard = Shard { organization, environment: Environment::Live };
+        let kept_from = ago(24 * 90);
+        let body = |id, hours| SealedBody {
+            id,
+            sealed_at: ago(hours),
+            data_key_version: 1,
+            ciphertext: vec![1],
+        };
+        let (claimed, orphan, fresh, old, late) = (1, 2, 3, 4, 5);
+        let bodies = [
+            body(claimed, 30),
+            body(orphan, 30),
+            body(fresh, 2),
+            body(old, 24 * 91),
+            body(late, 30),
+        ];
+        store.put_bodies(shard, &bodies).await.unwrap();
+        let left = async || {
+            let mut left = vec![];
+            for id in [claimed, orphan, fresh, old, late] {
+                left.extend(store.body(shard, id).await.unwrap().map(|body| body.id));
+            }
+            left
+        };
+        project(&store, shard, 1, ago(30), claimed).await;
+        forget_bodies(&store, shard, kept_from, now).await.unwrap();
+        let all = [claimed, orphan, fresh, late];
+        assert_eq!(left().await, all, "their events may not be in the tables yet");
+        project(&store, shard, 2, ago(20), late).await;
+        project(&store, shard, 3, ago(1), 99).await;
+        for _ in 0..2 {
+            forget_bodies(&store, shard, kept_from, now).await.unwrap();
+            assert_eq!(left().await, [claimed, fresh, late]);
+        }
+        let unclaimed = store.unclaimed_bodies(shard, now, 9).await.unwrap();
+        assert_eq!(unclaimed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [fresh]);
+    }
+}
