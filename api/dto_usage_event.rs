@@ -85,7 +85,8 @@ pub(crate) struct UsageEventView {
     has_body: bool,
 }
 
-/// An event with its body. It has no `Debug`: prompts are nobody's to log.
+/// An event with its body.
+// Without `Debug`: prompts are nobody's to log.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UsageEventDetailView {
     #[serde(flatten)]
