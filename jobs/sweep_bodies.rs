@@ -17,7 +17,9 @@ const CLAIM_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// How far the clock that decided may have been behind the one that sealed: far more than it may.
 const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// Bodies that one run looks for.
-const BODIES_AT_ONCE: usize = 10_000;
+const BODIES_MAX: usize = 200_000;
+/// Bodies that are settled in one step.
+const SETTLED_AT_ONCE: usize = 1000;
 /// Blocks that are in memory at once.
 const BLOCKS_AT_ONCE: usize = 16;
 
@@ -43,7 +45,7 @@ pub(crate) async fn forget_bodies(
         tracing::info!(?shard, body_count, "bodies of reported calls were kept long enough");
     }
     let before = now.checked_sub(CLAIM_MAX).unwrap_or(Timestamp::MIN);
-    let unclaimed = store.unclaimed_bodies(shard, before, BODIES_AT_ONCE).await;
+    let unclaimed = store.unclaimed_bodies(shard, before, BODIES_MAX).await;
     let left: BTreeMap<_, _> =
         unclaimed.map_err(|error| JobError::store(&error))?.into_iter().collect();
     if left.is_empty() {
@@ -57,8 +59,14 @@ pub(crate) async fn forget_bodies(
     let orphaned = found.left.iter().filter(|(_, sealed_at)| is_known(sealed_at));
     let orphaned: Vec<_> = orphaned.map(|(id, _)| *id).collect();
     let claimed: Vec<_> = found.claimed.into_iter().collect();
-    let settled = store.settle_bodies(shard, &claimed, &orphaned).await;
-    settled.map_err(|error| JobError::store(&error))?;
+    for claimed in claimed.chunks(SETTLED_AT_ONCE) {
+        let settled = store.settle_bodies(shard, claimed, &[]).await;
+        settled.map_err(|error| JobError::store(&error))?;
+    }
+    for orphaned in orphaned.chunks(SETTLED_AT_ONCE) {
+        let settled = store.settle_bodies(shard, &[], orphaned).await;
+        settled.map_err(|error| JobError::store(&error))?;
+    }
     if !orphaned.is_empty() {
         tracing::info!(?shard, body_count = orphaned.len(), "bodies that no event has removed");
     }
