@@ -2,6 +2,7 @@
 //! tables are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use engine::Micros;
 use engine::command::Seen;
@@ -82,6 +83,11 @@ impl Live {
     pub(crate) fn position(&self) -> Position {
         let core = self.core();
         Position { incarnation: core.loaded.incarnation, seq: core.loaded.state.seq() }
+    }
+
+    /// How long ago it was sure that nothing newer is in the journal.
+    pub(crate) fn age(&self) -> Duration {
+        self.core().confirmed_at.elapsed()
     }
 
     /// Gives the shard up: everything that waits or comes hears why.

@@ -21,7 +21,7 @@ pub(crate) async fn restarted(app: &mut TestApp, store: &Arc<SqliteStore>) -> Ar
         random: Arc::new(|| Uuid::new_v4().as_u128()),
         limits: shards::Limits::default(),
     }));
-    app.router = app.node_over(Limits::default(), false, shards.clone());
+    app.router = Some(app.node_over(Limits::default(), false, shards.clone()));
     shards
 }
 
