@@ -50,7 +50,8 @@ pub(crate) struct EventResult {
     /// True where something of it has no price, so that `cost` is not the whole.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unpriced: bool,
-    /// What people should know: `unreserved`, `late`, `path_limit`, `inconsistent`.
+    /// What people should know: `unreserved`, `late`, `path_limit`, `inconsistent`,
+    /// `body_too_large`, `body_not_kept`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flags: Vec<String>,
 }

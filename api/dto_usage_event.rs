@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::{KeyId, ReservationId};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use shards::{
     detail::CallSite,
     facts::{EventRow, event_id},
@@ -26,7 +27,7 @@ use crate::{
 pub(crate) struct UsageEventView {
     /// Outlay's id of it: `evt_…`.
     id: String,
-    /// Its id as it was sent; null for a reservation's commit.
+    /// Its id as it was sent; a reservation's own for its commit.
     event_id: Option<String>,
     /// When it happened.
     #[schema(format = DateTime)]
@@ -80,6 +81,19 @@ pub(crate) struct UsageEventView {
     provider_request_id: Option<String>,
     /// Tags.
     tags: BTreeMap<String, String>,
+    /// Whether its body was kept; the event by its id shows it.
+    has_body: bool,
+}
+
+/// An event with its body.
+// Without `Debug`: prompts are nobody's to log.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UsageEventDetailView {
+    #[serde(flatten)]
+    pub(crate) event: UsageEventView,
+    /// Prompt and answer, as they were sent, while they are kept.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub(crate) body: Option<Box<RawValue>>,
 }
 
 /// Where in the code a call was made.
@@ -146,6 +160,7 @@ impl UsageEventView {
             call_site: detail.call_site.map(CallSiteView::from),
             provider_request_id: detail.provider_request_id,
             tags: detail.tags,
+            has_body: detail.body.is_some(),
         })
     }
 }

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     amount::read_amount,
+    bodies::sent_body,
     context_input::ContextBody,
     error::{Code, FieldError},
     estimate::MODEL_BYTES_MAX,
@@ -99,10 +100,11 @@ pub(crate) struct EventBody {
     /// Up to 32 tags of up to 64 characters, with values of up to 256.
     #[serde(default)]
     tags: BTreeMap<String, String>,
-    /// Prompt and answer. Taken and not kept: capturing them is not built yet.
+    /// Prompt and answer, JSON of any shape, up to 256 KiB as it is sent. Kept, sealed, only where
+    /// the organization's `capture_bodies` is on. What is longer is not kept: the event is booked
+    /// and marked `body_too_large`.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    #[expect(dead_code, reason = "bodies are not captured yet")]
+    #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Box<RawValue>>,
 }
 
@@ -145,7 +147,7 @@ pub(crate) struct Said {
 impl EventBody {
     /// The event, everything right. `prefix` is the path of a key that is bound to one.
     pub(crate) fn check(
-        self,
+        mut self,
         books: &Books,
         now: Timestamp,
         prefix: Option<&Path>,
@@ -178,6 +180,7 @@ impl EventBody {
                           usage, and `cost` is for services that it does not have";
             errors.push(FieldError::at("/cost", detail));
         }
+        let body = self.body.take();
         let mut said = self.said();
         if said.path.is_none() {
             said.path = prefix.map(ToString::to_string);
@@ -187,6 +190,7 @@ impl EventBody {
                 spend.reservation = reservation.map(|id| id.uuid().as_u128());
                 spend.about.source = Source::Track;
                 spend.about.id = id;
+                spend.about.sent_body = sent_body(body);
                 Ok(spend)
             }
             _ => Err(errors),

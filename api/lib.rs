@@ -7,6 +7,7 @@ mod api_keys;
 mod asking;
 mod audit_log;
 mod auth;
+mod bodies;
 mod canonical_body;
 pub mod charge_reports;
 mod charges;

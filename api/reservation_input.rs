@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     amount::read_amount,
+    bodies::sent_body,
     context_input::ContextBody,
     dto_reservation::reservation_id,
     error::{ApiError, FieldError},
@@ -157,10 +158,11 @@ pub(crate) struct CommitBody {
     /// Up to 32 tags of up to 64 characters, with values of up to 256.
     #[serde(default)]
     tags: BTreeMap<String, String>,
-    /// Prompt and answer. Taken and not kept: capturing them is not built yet.
+    /// Prompt and answer, JSON of any shape, up to 256 KiB as it is sent. Kept, sealed, only where
+    /// the organization's `capture_bodies` is on. What is longer is not kept: the event is booked
+    /// and marked `body_too_large`.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    #[expect(dead_code, reason = "bodies are not captured yet")]
+    #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Box<RawValue>>,
 }
 
@@ -324,6 +326,7 @@ impl CommitBody {
             Some(mut spend) if errors.is_empty() => {
                 spend.about.source = Source::Commit;
                 spend.about.id = reservation_id(seen.id);
+                spend.about.sent_body = sent_body(self.body);
                 Ok(spend)
             }
             _ => Err(errors),

@@ -21,6 +21,7 @@ use crate::{
     allowed_path::{allowed_path, path_prefix},
     asking::{Least, LeastHeader, OtherAnswer, ask, at_position, refused, submit_one},
     auth::{Authorized, Caller, Track, TrackOrRead},
+    bodies::keep_bodies,
     canonical_body::body_hash,
     dto_reservation::{CommittedView, HeldView, ReservationStateView, ReservationView},
     error::{ApiError, Code},
@@ -94,12 +95,13 @@ pub(crate) async fn commit_reservation(
     let commit = json::<CommitBody>(&body)?;
     let (seen, _) = seen(&state, &caller, id, None).await?;
     let (books, incomplete) = (Books::recent(&state, &caller).await?, commit.incomplete);
-    let spend = commit.check(&seen, state.now())?;
+    let mut spend = commit.check(&seen, state.now())?;
     if !spend.path.is_empty() {
         allowed_path(&caller, &Path::parse(&spend.path).unwrap_or(Path::root()))?;
     }
     let end_user = spend.about.end_user.iter().cloned().collect();
     let end_users = state.end_users.numbers(&state, &caller, end_user).await?;
+    keep_bodies(&state, &caller, std::iter::once(&mut spend)).await?;
     let (event, marks) = spend.event(&books, &caller, &end_users)?;
     let reservation = id.uuid().as_u128();
     let command = Command::Commit(command::Commit { reservation, event, incomplete });

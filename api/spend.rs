@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{RateContext, Usage};
+use domain::{RateContext, Secret, Usage};
 use engine::{
     Event, Measures,
     command::{AMOUNT_MAX, COUNT_MAX},
@@ -59,6 +59,10 @@ pub(crate) struct About {
     pub(crate) provider_request_id: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) marks: Vec<String>,
+    /// Prompt and answer, as they were sent.
+    pub(crate) sent_body: Option<Secret>,
+    /// The id of the same, once it is sealed and stored.
+    pub(crate) body: Option<u128>,
 }
 
 impl Spend {
@@ -126,6 +130,7 @@ impl About {
             end_user: self.end_user.and_then(|id| end_users.number_of(&id)),
             provider_request_id: self.provider_request_id,
             tags: self.tags,
+            body: self.body,
             marks: self.marks,
             ..EventDetail::default()
         }

@@ -30,6 +30,17 @@ pub trait Sealer: Send + Sync {
         secret: &Secret,
     ) -> Result<SealedSecret, SealError>;
 
+    /// Seals secrets of one field, each for its record: for what there may be any number of.
+    async fn seal_apart(
+        &self,
+        organization: OrganizationId,
+        field: &str,
+        secrets: &[(String, Secret)],
+    ) -> Result<Vec<SealedSecret>, SealError>;
+
+    /// Opens what was sealed apart; nothing else opens with it.
+    async fn open_apart(&self, sealed: &SealedSecret) -> Result<Secret, SealError>;
+
     /// 256 bits for a purpose and parts of an organization: the same ones again, on every node, and
     /// none that can be told from what is stored.
     async fn derive(
@@ -40,9 +51,9 @@ pub trait Sealer: Send + Sync {
     ) -> Result<KeyBits, SealError>;
 }
 
-/// A secret that could not be sealed or derived.
+/// A secret that could not be sealed, opened or derived.
 #[derive(Debug, thiserror::Error)]
-#[error("could not seal or derive a secret")]
+#[error("could not seal, open or derive a secret")]
 pub struct SealError {
     /// Whether trying again may help, as when the key service cannot be reached.
     pub is_temporary: bool,

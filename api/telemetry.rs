@@ -160,6 +160,9 @@ impl Telemetry {
                 tags: call.tags,
                 marks,
                 end_user: call.end_user,
+                // Telemetry's prompts and answers are never kept.
+                sent_body: None,
+                body: None,
             },
             asked: Some(AskedPrice {
                 service,

@@ -19,6 +19,7 @@ use crate::{
     allowed_path::{allowed_path, path_prefix},
     asking::{ask, at_position, request, submit},
     auth::{Authorized, Caller, Track},
+    bodies::keep_bodies,
     canonical_body::body_hash,
     dto_track::{EventResult, TrackView},
     end_users::EndUserNumbers,
@@ -85,7 +86,8 @@ pub(crate) async fn track_events(
     let (size, asking) = (body.len(), caller.clone());
     let reading = off_thread(size, move || (read_all(&body, &books, &asking, now), books));
     let (read, books) = reading.await?;
-    let read = read?;
+    let mut read = read?;
+    keep_bodies(&state, &caller, read.iter_mut().filter_map(ReadEvent::spend)).await?;
     let of = read.iter().filter_map(ReadEvent::end_user).cloned().collect();
     let end_users = state.end_users.numbers(&state, &caller, of).await?;
     let asking = caller.clone();
@@ -159,6 +161,13 @@ fn read_all(
 }
 
 impl ReadEvent {
+    fn spend(&mut self) -> Option<&mut Spend> {
+        match self {
+            ReadEvent::Read(read) => Some(&mut read.0),
+            ReadEvent::Rejected(_) => None,
+        }
+    }
+
     /// For whom it was made.
     fn end_user(&self) -> Option<&String> {
         match self {

@@ -11,8 +11,9 @@ use store::journal::Shard;
 use crate::{
     Shared,
     auth::{Authorized, Caller, Read},
+    bodies::opened_body,
     costs::refused,
-    dto_usage_event::UsageEventView,
+    dto_usage_event::{UsageEventDetailView, UsageEventView},
     end_users::{EndUserNames, asked_number},
     error::{ApiError, FieldError},
     extract::{Id, Parameters, PathId},
@@ -121,15 +122,15 @@ pub(crate) async fn list_usage_events(
     }))
 }
 
-/// One event by its id.
+/// One event by its id, with its body where that was kept.
 #[utoipa::path(get, path = "/v1/usage-events/{id}", tag = "billing",
     params(("id" = String, Path, description = "`evt_…`")),
-    responses((status = 200, body = UsageEventView)))]
+    responses((status = 200, body = UsageEventDetailView)))]
 pub(crate) async fn get_usage_event(
     State(state): State<Shared>,
     Authorized { caller, .. }: Authorized<Read>,
     Id(id): Id<EventId>,
-) -> Result<Json<UsageEventView>, ApiError> {
+) -> Result<Json<UsageEventDetailView>, ApiError> {
     let place = event_place(id).ok_or_else(ApiError::not_found)?;
     let found = find_event(&*state.store, shard_of(&caller), place).await.map_err(refused)?;
     let row = found.ok_or_else(ApiError::not_found)?;
@@ -138,7 +139,12 @@ pub(crate) async fn get_usage_event(
     caller.may_use(&path).map_err(|_| ApiError::not_found())?;
     let end_user = row.detail.end_user.into_iter().collect();
     let end_user = EndUserNames::of(&*state.store, shard_of(&caller), end_user).await?;
-    UsageEventView::new(row, &end_user).map(Json).map_err(refused)
+    let body = match row.detail.body {
+        Some(id) => opened_body(&state, &caller, id).await?,
+        None => None,
+    };
+    let event = UsageEventView::new(row, &end_user).map_err(refused)?;
+    Ok(Json(UsageEventDetailView { event, body }))
 }
 
 /// Whose facts a caller sees.

@@ -5,6 +5,7 @@ mod import_file;
 pub mod parse_worker;
 mod pull_blocks;
 mod runner;
+mod sweep_bodies;
 mod sweep_store;
 mod sync_connection;
 mod ticks;

@@ -1,6 +1,6 @@
 //! Housekeeping: forgets answers to requests whose idempotency keys have expired, and removes
 //! uploaded bytes that a killed process left behind, and reported events that an organization does
-//! not keep any longer. Their sums stay. Runs every hour.
+//! not keep any longer, with their bodies. Their sums stay. Runs every hour.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use store::{
     schedule::{Claim, JobKey},
 };
 
-use crate::{Job, JobError, JobOutcome};
+use crate::{Job, JobError, JobOutcome, sweep_bodies::forget_bodies};
 
 const EVERY: Duration = Duration::from_secs(3600);
 /// Until then an upload may still be coming in, which nothing in the store tells from one that was
@@ -78,9 +78,11 @@ impl SweepStore {
     ) -> Result<(), JobError> {
         let days = organization.retention_days.max(RETENTION_DAYS_MIN);
         let kept = SignedDuration::from_hours(24 * i64::from(days));
-        let before = now.checked_sub(kept).unwrap_or(Timestamp::MIN).as_microsecond();
+        let kept_from = now.checked_sub(kept).unwrap_or(Timestamp::MIN);
         for environment in [Environment::Live, Environment::Test] {
             let shard = Shard { organization: organization.id, environment };
+            forget_bodies(&*self.store, shard, kept_from, now).await?;
+            let before = kept_from.as_microsecond();
             let removed = self.store.remove_event_blocks(shard, before).await;
             let block_count = removed.map_err(|error| JobError::store(&error))?;
             if block_count > 0 {

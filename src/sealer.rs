@@ -1,4 +1,4 @@
-//! The vault in the role that the API needs: it seals and derives, and never opens.
+//! The vault in the role that the API needs: it seals and derives, and opens bodies only.
 
 use std::sync::Arc;
 
@@ -22,6 +22,19 @@ impl Sealer for VaultSealer {
     ) -> Result<SealedSecret, SealError> {
         let sealed = self.0.seal(organization, record, field, secret).await;
         sealed.map_err(failed)
+    }
+
+    async fn seal_apart(
+        &self,
+        organization: OrganizationId,
+        field: &str,
+        secrets: &[(String, Secret)],
+    ) -> Result<Vec<SealedSecret>, SealError> {
+        self.0.seal_apart(organization, field, secrets).await.map_err(failed)
+    }
+
+    async fn open_apart(&self, sealed: &SealedSecret) -> Result<Secret, SealError> {
+        self.0.open_apart(sealed).await.map_err(failed)
     }
 
     async fn derive(

@@ -4,6 +4,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod backup;
+pub mod bodies;
 pub mod charges;
 pub mod connections;
 pub mod end_users;
@@ -25,6 +26,7 @@ pub mod syncs;
 
 pub use api_keys::ApiKeys;
 pub use audit::AuditLog;
+pub use bodies::Bodies;
 pub use charges::Charges;
 pub use connections::Connections;
 pub use end_users::EndUsers;
@@ -57,6 +59,7 @@ pub trait Store:
     + Files
     + OwnPrices
     + EndUsers
+    + Bodies
     + Journal
     + Snapshots
     + Facts

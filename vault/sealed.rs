@@ -71,6 +71,39 @@ impl Vault {
         })
     }
 
+    /// Seals values of one field, each for its record and under a key of its own that is derived
+    /// from the data key: there may be any number of them, where [`Vault::seal`] is for few.
+    /// Nothing is stored but, the first time, a data key.
+    ///
+    /// # Errors
+    /// Where the data key cannot be had.
+    pub async fn seal_apart(
+        &self,
+        organization: OrganizationId,
+        field: &str,
+        secrets: &[(String, Secret)],
+    ) -> Result<Vec<SealedSecret>> {
+        let (data_key_version, key) = self.newest_key(organization).await?;
+        let seal = |(record, secret): &(String, Secret)| {
+            let place = Place { organization, record, field, data_key_version };
+            let plain = secret.expose().as_bytes();
+            let ciphertext = envelope::seal(&place.own_key(&key), &place.context(), plain)?;
+            let (record, field) = (record.clone(), field.to_owned());
+            Ok(SealedSecret { organization, record, field, data_key_version, ciphertext })
+        };
+        secrets.iter().map(seal).collect()
+    }
+
+    /// Opens a value that [`Vault::seal_apart`] sealed.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub async fn open_apart(&self, sealed: &SealedSecret) -> Result<Secret> {
+        let place = Place::of(sealed);
+        let key = self.key(place.organization, place.data_key_version).await?;
+        place.open(&place.own_key(&key), &sealed.ciphertext)
+    }
+
     /// 256 bits for `purpose` and these parts: the same ones again while the organization's newest
     /// data key stays, and none that anybody without that key could say. Nothing is stored but, the
     /// first time, a data key.
@@ -97,23 +130,9 @@ impl Vault {
     /// [`VaultError::Damaged`] where it was changed, or sealed for another organization, record or
     /// field.
     pub async fn open(&self, sealed: &SealedSecret) -> Result<Secret> {
-        let place = Place {
-            organization: sealed.organization,
-            record: &sealed.record,
-            field: &sealed.field,
-            data_key_version: sealed.data_key_version,
-        };
+        let place = Place::of(sealed);
         let key = self.key(place.organization, place.data_key_version).await?;
-        let mut plain = envelope::open(&key, &place.context(), &sealed.ciphertext)
-            .ok_or_else(|| place.damaged())?;
-        // The text takes the bytes over, so that no second copy stays in memory.
-        match String::from_utf8(std::mem::take(&mut *plain)) {
-            Ok(text) => Ok(Secret::new(text)),
-            Err(error) => {
-                error.into_bytes().zeroize();
-                Err(place.damaged())
-            }
-        }
+        place.open(&key, &sealed.ciphertext)
     }
 
     /// Opens all that is sealed for a record, by field.
@@ -216,6 +235,39 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    fn of(sealed: &SealedSecret) -> Place<'_> {
+        Place {
+            organization: sealed.organization,
+            record: &sealed.record,
+            field: &sealed.field,
+            data_key_version: sealed.data_key_version,
+        }
+    }
+
+    /// The key of this place alone.
+    fn own_key(&self, key: &DataKey) -> DataKey {
+        let context = Context::new("outlay key of one place")
+            .and(self.organization.uuid().as_bytes())
+            .and(self.record.as_bytes())
+            .and(self.field.as_bytes())
+            .and(&self.data_key_version.to_be_bytes());
+        let bits = envelope::derive(key, &context);
+        DataKey::from_bytes(&*bits).expect("256 bits are a key")
+    }
+
+    fn open(&self, key: &DataKey, ciphertext: &[u8]) -> Result<Secret> {
+        let mut plain =
+            envelope::open(key, &self.context(), ciphertext).ok_or_else(|| self.damaged())?;
+        // The text takes the bytes over, so that no second copy stays in memory.
+        match String::from_utf8(std::mem::take(&mut *plain)) {
+            Ok(text) => Ok(Secret::new(text)),
+            Err(error) => {
+                error.into_bytes().zeroize();
+                Err(self.damaged())
+            }
+        }
+    }
+
     fn context(&self) -> Context {
         Context::new("outlay secret")
             .and(self.organization.uuid().as_bytes())

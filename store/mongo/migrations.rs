@@ -16,10 +16,16 @@ use super::{MongoStore, blocks::BLOCK_KEY_FIELDS, failure::code};
 use crate::{Result, StoreError};
 
 /// The newest step.
-pub(super) const LATEST: i32 = 5;
+pub(super) const LATEST: i32 = 6;
 /// What each step makes, in their order.
-const STEPS: &[Step] =
-    &[(1, first), (2, own_prices), (3, keys_and_settings), (4, journals), (LATEST, end_users)];
+const STEPS: &[Step] = &[
+    (1, first),
+    (2, own_prices),
+    (3, keys_and_settings),
+    (4, journals),
+    (5, end_users),
+    (LATEST, bodies),
+];
 /// "Collection exists already" among <https://www.mongodb.com/docs/manual/reference/error-codes/>.
 const NAMESPACE_EXISTS: i32 = 48;
 
@@ -146,6 +152,14 @@ fn end_users() -> Collections {
         ("end_users", vec![Index::unique(&by_id), Index::unique(&by_number)]),
         ("end_user_counters", vec![Index::unique(&shard)]),
     ]
+}
+
+/// Step 6: sealed bodies of reported calls.
+fn bodies() -> Collections {
+    let shard = ["organization", "environment"];
+    let by_id = [&shard[..], &["body"]].concat();
+    let by_age = [&shard[..], &["is_claimed", "sealed_at"]].concat();
+    vec![("bodies", vec![Index::unique(&by_id), Index::on(&by_age)])]
 }
 
 impl MongoStore {

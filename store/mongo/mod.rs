@@ -10,6 +10,7 @@ mod api_keys;
 mod audit;
 mod backup;
 mod blocks;
+mod bodies;
 mod charges;
 mod connections;
 mod end_users;

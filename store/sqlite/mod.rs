@@ -8,6 +8,7 @@
 mod api_keys;
 mod audit;
 mod backup;
+mod bodies;
 mod charges;
 mod connections;
 mod database;

@@ -1,15 +1,14 @@
 //! Backup while the product works, and restore elsewhere: costs, caps and duplicates agree.
 
 use anyhow::{Context, Result, ensure};
-use product::{Backend, Client, Home, Product, until};
+use product::{
+    Backend, Client, Home, Product,
+    caps::{Told, cap, ids, progress, report, settled},
+    until,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    OUTLAY,
-    caps::{Told, cap, ids, progress, report, settled},
-    commands::run,
-    flows,
-};
+use crate::{OUTLAY, commands::run, flows};
 
 flows![FLOWS:
     a_backup_of_a_busy_product_is_restored_elsewhere,

@@ -1,16 +1,18 @@
 //! Caps hold: however many ask at once and of whichever process, and whatever is killed meanwhile.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures::{StreamExt, future::BoxFuture, stream};
-use product::{Backend, Client, Home, Product, until};
-use reqwest::Method;
+use futures::{StreamExt, stream};
+use product::{
+    Backend, Client, Home, Product,
+    caps::{Nanos, Told, cap, ids, kept, let_go, progress, report, reserve, settled},
+    until,
+};
 use serde_json::{Value, json};
 use support::mongo::ReplicaSet;
 
 use crate::{OUTLAY, flows};
-use nanos::Nanos;
 
 flows![FLOWS:
     of_twenty_holds_of_75_on_500_six_are_granted,
@@ -23,61 +25,8 @@ flows![ON_MONGODB:
     three_processes_grant_as_many_as_one,
     a_report_counts_once_whichever_process_it_is_sent_to,
     what_was_acknowledged_survives_a_killed_primary,
+    what_was_acknowledged_survives_a_process_and_a_primary_killed_at_once,
 ];
-
-/// A policy on `path` that never resets.
-pub(crate) async fn cap(
-    client: &Client,
-    path: &str,
-    unit: &str,
-    amount: &str,
-    mode: &str,
-) -> Result<String> {
-    let body = json!({
-        "path": path,
-        "limit": {"unit": unit, "amount": amount},
-        "window": {"kind": "total"},
-        "mode": mode,
-    });
-    let made = client.post("/v1/policies", &body).await?;
-    Ok(made["id"].as_str().context("an id")?.to_owned())
-}
-
-pub(crate) async fn progress(client: &Client, policy: &str) -> Result<Value> {
-    client.get(&format!("/v1/policies/{policy}")).await
-}
-
-fn amount(value: &Value) -> Result<Nanos> {
-    Nanos::of(value)
-}
-
-/// Amounts as they are compared: by value, not by text.
-mod nanos {
-    use anyhow::{Context, Result};
-    use serde_json::Value;
-
-    /// Billionths.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-    pub(crate) struct Nanos(pub(crate) i128);
-
-    impl Nanos {
-        pub(crate) fn of(value: &Value) -> Result<Nanos> {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-            let part: String = part.chars().chain("000000000".chars()).take(9).collect();
-            let number = format!("{whole}{part}").parse().with_context(|| text.clone())?;
-            Ok(Nanos(number))
-        }
-    }
-}
-
-/// Status and body of a reservation.
-async fn reserve(client: &Client, path: &str, estimate: Value, ttl: u32) -> Result<(u16, Value)> {
-    let body = json!({"path": path, "estimate": estimate, "ttl_seconds": ttl});
-    let request = client.request(Method::POST, "/v1/reservations").json(&body);
-    let response = request.send().await?;
-    Ok((response.status().as_u16(), response.json().await?))
-}
 
 /// Asks `count` times, many at once, in turn of each of these servers; how many were granted.
 async fn granted(clients: &[&Client], count: usize, path: &str, estimate: &Value) -> Result<usize> {
@@ -123,7 +72,7 @@ async fn of_a_thousand_holds_of_ten_cents_on_five_dollars_fifty_are_granted(
     let granted = granted(&[&product], 1_000, "acme/search", &json!({"cost": "0.10"})).await?;
     ensure!(granted == 50, "{granted} were granted");
     let progress = progress(&product, &policy).await?;
-    ensure!(amount(&progress["held"])? == amount(&json!("5"))?, "{progress}");
+    ensure!(Nanos::of(&progress["held"])? == Nanos::of(&json!("5"))?, "{progress}");
     product.stop().await
 }
 
@@ -157,8 +106,7 @@ async fn a_tree_four_deep_never_passes_a_limit(backend: Backend) -> Result<()> {
         call?;
         for (policy, limit) in &policies {
             let now = progress(&product, policy).await?;
-            let taken = amount(&now["used"])?.0 + amount(&now["held"])?.0;
-            ensure!(taken <= amount(&json!(limit))?.0, "{now}");
+            ensure!(Nanos::taken(&now)? <= Nanos::of(&json!(limit))?, "{now}");
         }
     }
     drop(ended);
@@ -185,71 +133,12 @@ async fn open_block_and_strict_stop_an_application_each_in_its_way(backend: Back
     product.stop().await
 }
 
-/// What each id was acknowledged with, if it was.
-pub(crate) type Told = BTreeMap<String, String>;
-
-/// Reports events under these ids, many at once, in turn to each of these servers.
-pub(crate) fn report(clients: &[&Client], ids: &[String]) -> BoxFuture<'static, Told> {
-    let clients: Vec<Client> = clients.iter().copied().cloned().collect();
-    let batches: Vec<Value> = ids
-        .chunks(5)
-        .map(|ids| json!({"events": ids.iter().map(|id| event(id)).collect::<Vec<_>>()}))
-        .collect();
-    Box::pin(async move {
-        let mut told = Told::new();
-        let sent = batches.into_iter().zip(clients.iter().cycle().cloned());
-        let mut answers =
-            stream::iter(sent.map(|(body, client)| results(client, body))).buffer_unordered(16);
-        while let Some(results) = answers.next().await {
-            for result in results.unwrap_or_default() {
-                let (id, status) = (result["id"].as_str(), result["status"].as_str());
-                told.extend(id.zip(status).map(|(id, is)| (id.to_owned(), is.to_owned())));
-            }
-        }
-        told
-    })
-}
-
-/// The results of a batch, where it was acknowledged.
-async fn results(client: Client, body: Value) -> Option<Vec<Value>> {
-    let response = client.request(Method::POST, "/v1/track").json(&body).send().await.ok()?;
-    let answer: Value = response.error_for_status().ok()?.json().await.ok()?;
-    Some(answer["results"].as_array()?.clone())
-}
-
-fn event(id: &str) -> Value {
-    json!({"id": id, "path": "acme/chat", "service": "own", "cost": "0.01",
-        "usage": {"input_tokens": 7}})
-}
-
-pub(crate) fn ids(count: usize, name: &str) -> Vec<String> {
-    (0..count).map(|number| format!("{name}-{number}")).collect()
-}
-
-/// Sends everything again until it is acknowledged; what counts in the end must be each id once.
-pub(crate) async fn settled(clients: &[&Client], ids: &[String], policy: &str) -> Result<()> {
-    let mut left = ids.to_vec();
-    until("not everything was acknowledged", async || {
-        let told = report(clients, &left).await;
-        left.retain(|id| !told.contains_key(id));
-        Ok(left.is_empty().then_some(()))
-    })
-    .await?;
-    let again = report(clients, ids).await;
-    let is_duplicate = |id: &String| again.get(id).is_some_and(|status| status == "duplicate");
-    ensure!(ids.iter().all(is_duplicate), "sent again, each is a duplicate");
-    let progress = progress(clients[0], policy).await?;
-    let expected = i128::try_from(ids.len())? * 10_000_000;
-    ensure!(amount(&progress["used"])?.0 == expected, "each counts once: {progress}");
-    Ok(())
-}
-
 async fn what_was_acknowledged_survives_a_kill_and_counts_once(backend: Backend) -> Result<()> {
     let home = Home::new(OUTLAY, &backend)?;
     let mut product = Product::start(&home).await?;
     let policy = cap(&product, "", "usd", "1000", "strict").await?;
     let ids = ids(1_500, "event");
-    let mut acknowledged = BTreeMap::new();
+    let mut acknowledged = Told::new();
     for part in ids.chunks(500) {
         let client: Client = (*product).clone();
         let reporting = tokio::spawn(report(&[&client], part));
@@ -257,23 +146,16 @@ async fn what_was_acknowledged_survives_a_kill_and_counts_once(backend: Backend)
         ensure!(held["state"] == "held", "{held}");
         until("nothing was reported", async || {
             let now = progress(&product, &policy).await?;
-            Ok((amount(&now["used"])?.0 > 0).then_some(()))
+            Ok((Nanos::of(&now["used"])?.0 > 0).then_some(()))
         })
         .await?;
         product.kill().await?;
         acknowledged.extend(reporting.await?);
         product = Product::start(&home).await?;
     }
-    ensure!(!acknowledged.is_empty(), "nothing was acknowledged, so nothing was tried");
-    let told = report(&[&product], &acknowledged.keys().cloned().collect::<Vec<_>>()).await;
-    let lost = acknowledged.keys().filter(|id| told.get(*id).is_none_or(|is| is != "duplicate"));
-    ensure!(lost.count() == 0, "what was acknowledged is there");
+    kept(&[&product], &acknowledged).await?;
     settled(&[&product], &ids, &policy).await?;
-    until("holds outlive their time", async || {
-        let now = progress(&product, &policy).await?;
-        Ok((amount(&now["held"])?.0 == 0).then_some(()))
-    })
-    .await?;
+    let_go(&product, &policy).await?;
     product.stop().await
 }
 
@@ -281,10 +163,7 @@ async fn what_was_acknowledged_survives_a_kill_and_counts_once(backend: Backend)
 async fn three(home: &Home) -> Result<Vec<Product>> {
     let mut products = vec![];
     for _ in 0..3 {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        let arguments = ["--listen", &address, "--advertise", &address];
-        products.push(Product::start_with(home, &arguments).await?);
+        products.push(Product::start_advertised(home).await?);
     }
     Ok(products)
 }
@@ -338,10 +217,38 @@ async fn what_was_acknowledged_survives_a_killed_primary(backend: Backend) -> Re
     until("no new primary", async || Ok(set.primary().await.map(drop))).await?;
     set.restart_member(killed).await?;
     let acknowledged = reporting.await?;
-    ensure!(!acknowledged.is_empty(), "nothing was acknowledged, so nothing was tried");
-    let told = report(&[&product], &acknowledged.keys().cloned().collect::<Vec<_>>()).await;
-    let lost = acknowledged.keys().filter(|id| told.get(*id).is_some_and(|is| is == "accepted"));
-    ensure!(lost.count() == 0, "what was acknowledged is there");
+    kept(&[&product], &acknowledged).await?;
     settled(&[&product], &ids, &policy).await?;
     tokio::time::timeout(Duration::from_secs(60), product.stop()).await?
+}
+
+async fn what_was_acknowledged_survives_a_process_and_a_primary_killed_at_once(
+    backend: Backend,
+) -> Result<()> {
+    // A set of its own: the other flows need theirs alive.
+    let set = ReplicaSet::start().await?;
+    let mut home = Home::new(OUTLAY, &backend)?;
+    home.store = set.uri("outlay");
+    let product = Product::start(&home).await?;
+    let policy = cap(&product, "", "usd", "1000", "strict").await?;
+    let ids = ids(400, "event");
+    let client: Client = (*product).clone();
+    let reporting = tokio::spawn(report(&[&client], &ids));
+    let (_, held) = reserve(&product, "acme/hold", json!({"cost": "1"}), 2).await?;
+    ensure!(held["state"] == "held", "{held}");
+    until("nothing was reported", async || {
+        let now = progress(&product, &policy).await?;
+        Ok((Nanos::of(&now["used"])?.0 > 0).then_some(()))
+    })
+    .await?;
+    let primary = set.primary().await.context("there is a primary")?;
+    tokio::try_join!(set.kill_member(primary), product.kill())?;
+    let acknowledged = reporting.await?;
+    until("no new primary", async || Ok(set.primary().await.map(drop))).await?;
+    set.restart_member(primary).await?;
+    let product = Product::start(&home).await?;
+    kept(&[&product], &acknowledged).await?;
+    settled(&[&product], &ids, &policy).await?;
+    let_go(&product, &policy).await?;
+    product.stop().await
 }

@@ -4,6 +4,7 @@
 
 mod backups;
 mod bad_files;
+mod bodies;
 mod books;
 mod caps;
 mod commands;
@@ -42,6 +43,7 @@ pub(crate) struct Flow {
 const ON_BOTH: &[(&str, &[Flow])] = &[
     ("backups", backups::FLOWS),
     ("bad_files", bad_files::FLOWS),
+    ("bodies", bodies::FLOWS),
     ("books", books::FLOWS),
     ("caps", caps::FLOWS),
     ("commands", commands::FLOWS),

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests call the product with a client of their own")]
 
 pub mod books;
+pub mod caps;
 pub mod client;
 pub mod provider;
 pub mod server;

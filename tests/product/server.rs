@@ -62,6 +62,15 @@ impl Product {
         Ok(Product { client: Client::new(address, key), log, child })
     }
 
+    /// The same on a port of its own, by which other servers on the store can reach it.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start_advertised(home: &Home) -> Result<Product> {
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        Product::start_with(home, &["--listen", &address, "--advertise", &address]).await
+    }
+
     /// Everything logged so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -76,8 +76,16 @@ impl ReplicaSet {
     /// Where there is no primary to kill.
     pub async fn kill_primary(&self) -> Result<usize> {
         let primary = self.primary().await.context("there is no primary")?;
-        self.members.kill(primary).await?;
+        self.kill_member(primary).await?;
         Ok(primary)
+    }
+
+    /// Kills a member's process at once, whatever it is by now.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub async fn kill_member(&self, index: usize) -> Result<()> {
+        self.members.kill(index).await
     }
 
     /// Starts a member that was killed, with its data, and waits until the whole set is healthy.

@@ -1,6 +1,6 @@
 //! One round on a fresh store: work and blows at the same time, then rest, then the count.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use domain::{Currency, Money};
@@ -31,6 +31,17 @@ pub(crate) struct Tally {
     pub(crate) audit_count: usize,
 }
 
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { blows, file_count, row_count, total, audit_count } = self;
+        write!(
+            f,
+            "{blows:?}; {file_count} files of {row_count} rows, {total} in all, {audit_count} \
+             audit entries"
+        )
+    }
+}
+
 /// What the world outside knows, and the product must tell.
 struct Truth {
     connections: Vec<(String, Polled)>,
@@ -45,7 +56,8 @@ pub(crate) async fn play(seed: u64, set: Option<&ReplicaSet>) -> Result<Tally> {
         None => Backend::Sqlite,
     };
     let home = Home::new(OUTLAY, &backend)?;
-    let servers = Servers::start(&home, set).await?;
+    let count = if set.is_some() { 2 } else { 1 };
+    let servers = Servers::start(&home, set, count, false).await?;
     match rounded(&servers, &mut dice).await {
         Ok(tally) => servers.stop().await.map(|()| tally),
         Err(error) => {
@@ -133,7 +145,7 @@ async fn work(servers: &Servers<'_>, dice: &mut Dice) -> Result<(Truth, Vec<Blow
 }
 
 /// Loses something again and again.
-async fn strike(servers: &Servers<'_>, mut dice: Dice) -> Result<Vec<Blow>> {
+pub(crate) async fn strike(servers: &Servers<'_>, mut dice: Dice) -> Result<Vec<Blow>> {
     let mut blows = Vec::new();
     for _ in 0..dice.between(3, 7) {
         // From the middle of the first request to well into the imports.

@@ -3,11 +3,13 @@
 use std::{io::Write, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Result, bail};
+use futures::future::try_join_all;
 use product::{Client, Home, Product, until};
 use support::mongo::ReplicaSet;
 use tokio::{
     sync::{Mutex, watch},
     time::sleep,
+    try_join,
 };
 
 use crate::dice::Dice;
@@ -22,6 +24,7 @@ pub(crate) struct Servers<'a> {
     clients: Vec<watch::Sender<Client>>,
     /// What was lost, and the logs of servers that were killed.
     past: Mutex<String>,
+    is_advertised: bool,
 }
 
 /// What is lost at once.
@@ -33,25 +36,33 @@ pub(crate) enum Blow {
     Servers,
     /// The primary of the database.
     Primary,
-    /// One server and the primary.
+    /// One server and the primary, at the same instant.
     ServerAndPrimary,
+    /// Everything that decides: all servers and the primary, at the same instant.
+    ServersAndPrimary,
 }
 
 const ON_SQLITE: &[Blow] = &[Blow::Server];
-const ON_MONGODB: &[Blow] = &[Blow::Server, Blow::Servers, Blow::Primary, Blow::ServerAndPrimary];
+const ON_MONGODB: &[Blow] =
+    &[Blow::Server, Blow::Servers, Blow::Primary, Blow::ServerAndPrimary, Blow::ServersAndPrimary];
 
 impl<'a> Servers<'a> {
-    /// Starts servers: two on a replica set; an embedded store has one holder.
-    pub(crate) async fn start(home: &'a Home, set: Option<&'a ReplicaSet>) -> Result<Servers<'a>> {
-        let count = if set.is_some() { 2 } else { 1 };
+    /// Starts `count` servers; an embedded store has one holder. Advertised, they hand each other
+    /// what they are asked.
+    pub(crate) async fn start(
+        home: &'a Home,
+        set: Option<&'a ReplicaSet>,
+        count: usize,
+        is_advertised: bool,
+    ) -> Result<Servers<'a>> {
         let (mut running, mut clients) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let server = Product::start(home).await?;
+            let server = started(home, is_advertised).await?;
             clients.push(watch::Sender::new(Client::clone(&server)));
             running.push(Some(server));
         }
         let (running, past) = (Mutex::new(running), Mutex::default());
-        Ok(Servers { home, set, running, clients, past })
+        Ok(Servers { home, set, running, clients, past, is_advertised })
     }
 
     /// A client of any server, which may be dead by now.
@@ -71,19 +82,23 @@ impl<'a> Servers<'a> {
         let one = [*dice.pick(&all)];
         let servers: &[usize] = match blow {
             Blow::Server | Blow::ServerAndPrimary => &one,
-            Blow::Servers => &all,
+            Blow::Servers | Blow::ServersAndPrimary => &all,
             Blow::Primary => &[],
         };
-        for index in servers {
-            self.kill(*index).await?;
-        }
-        self.past.lock().await.push_str(&format!("=== {blow:?}\n"));
         let member = match self.set {
-            Some(set) if matches!(blow, Blow::Primary | Blow::ServerAndPrimary) => {
-                Some((set, set.kill_primary().await?))
+            Some(set) if !matches!(blow, Blow::Server | Blow::Servers) => {
+                Some((set, until("no primary", async || Ok(set.primary().await)).await?))
             }
             _ => None,
         };
+        let primary = async {
+            match member {
+                Some((set, member)) => set.kill_member(member).await,
+                None => Ok(()),
+            }
+        };
+        try_join!(primary, try_join_all(servers.iter().map(|index| self.kill(*index))))?;
+        self.past.lock().await.push_str(&format!("=== {blow:?}\n"));
         sleep(Duration::from_millis(dice.between(0, 1500))).await;
         for index in servers {
             self.revive(*index, dice).await?;
@@ -96,7 +111,8 @@ impl<'a> Servers<'a> {
     }
 
     async fn kill(&self, index: usize) -> Result<()> {
-        match self.running.lock().await[index].take() {
+        let server = self.running.lock().await[index].take();
+        match server {
             Some(server) => {
                 let log = server.log();
                 self.past.lock().await.push_str(&format!("{log}=== killed server {index}\n"));
@@ -114,7 +130,7 @@ impl<'a> Servers<'a> {
             sleep(Duration::from_millis(dice.between(1, 400))).await;
             stillborn.kill().await?;
         }
-        let server = Product::start(self.home).await?;
+        let server = started(self.home, self.is_advertised).await?;
         self.clients[index].send_replace(Client::clone(&server));
         self.running.lock().await[index] = Some(server);
         Ok(())
@@ -140,5 +156,12 @@ impl<'a> Servers<'a> {
             server.stop().await?;
         }
         Ok(())
+    }
+}
+
+async fn started(home: &Home, is_advertised: bool) -> Result<Product> {
+    match is_advertised {
+        true => Product::start_advertised(home).await,
+        false => Product::start(home).await,
     }
 }

@@ -66,6 +66,36 @@ async fn what_is_sealed_comes_back() -> Result<(), Failure> {
 }
 
 #[tokio::test]
+async fn what_is_sealed_apart_opens_in_its_place_and_under_its_own_key_only() -> Result<(), Failure>
+{
+    let (_folder, store) = open_store().await?;
+    let vault = Vault::new(store, local_key()?);
+    let secrets = [("live/1".to_owned(), secret()), ("live/2".to_owned(), secret())];
+    let sealed = vault.seal_apart(organization(1), "body", &secrets).await?;
+    vault.seal(organization(2), RECORD, "body", &secret()).await?;
+    for (sealed, (record, secret)) in sealed.iter().zip(&secrets) {
+        assert_eq!((&*sealed.record, &*sealed.field), (&**record, "body"));
+        assert_eq!(outcome(vault.open_apart(sealed).await)?, secret.expose());
+        let damaged = vault.open(sealed).await;
+        assert!(matches!(damaged, Err(VaultError::Damaged { .. })), "under the data key itself");
+    }
+    let changes: [fn(&mut SealedSecret); 4] = [
+        |sealed| sealed.organization = organization(2),
+        |sealed| sealed.record = "live/2".to_owned(),
+        |sealed| sealed.field = "admin_key".to_owned(),
+        |sealed| sealed.ciphertext[20] ^= 1,
+    ];
+    for change in changes {
+        let mut other = sealed[0].clone();
+        change(&mut other);
+        let opened = vault.open_apart(&other).await;
+        assert!(matches!(opened, Err(VaultError::Damaged { .. })));
+    }
+    assert!(vault.seal_apart(organization(1), "body", &[]).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_sealed_value_opens_only_where_it_was_sealed() -> Result<(), Failure> {
     let (_folder, store) = open_store().await?;
     let vault = Vault::new(store, local_key()?);

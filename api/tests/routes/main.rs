@@ -5,6 +5,7 @@
 mod api_keys;
 mod audit_log;
 mod auth;
+mod bodies;
 mod check;
 mod connections;
 mod corrections;

@@ -113,6 +113,28 @@ impl Sealer for GatedVault {
         sealed.map_err(|error| failed(error.into()))
     }
 
+    async fn seal_apart(
+        &self,
+        organization: OrganizationId,
+        field: &str,
+        secrets: &[(String, Secret)],
+    ) -> Result<Vec<SealedSecret>, SealError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| SealError {
+            is_temporary: false,
+            source,
+        };
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(failed("the canary of the cause".into()));
+        }
+        let sealed = self.vault.seal_apart(organization, field, secrets).await;
+        sealed.map_err(|error| failed(error.into()))
+    }
+
+    async fn open_apart(&self, sealed: &SealedSecret) -> Result<Secret, SealError> {
+        let opened = self.vault.open_apart(sealed).await;
+        opened.map_err(|error| SealError { is_temporary: false, source: error.into() })
+    }
+
     async fn derive(
         &self,
         organization: OrganizationId,

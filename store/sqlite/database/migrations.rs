@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { name: "facts", sql: include_str!("../migrations/0004_facts.sql") },
     Migration { name: "end_users", sql: include_str!("../migrations/0005_end_users.sql") },
+    Migration { name: "bodies", sql: include_str!("../migrations/0006_bodies.sql") },
 ];
 
 /// The same of the engine's file.

@@ -27,6 +27,7 @@ mod sample;
 
 mod api_keys;
 mod audit;
+mod bodies;
 mod charges;
 mod connections;
 mod end_users;
@@ -46,6 +47,7 @@ mod syncs;
 const MODULES: &[(&str, &[Case])] = &[
     ("api_keys", api_keys::CASES),
     ("audit", audit::CASES),
+    ("bodies", bodies::CASES),
     ("charges", charges::CASES),
     ("connections", connections::CASES),
     ("end_users", end_users::CASES),
