@@ -1,5 +1,5 @@
-//! A load: so many connections, each with one request under way at a time. HTTP by hand, because a
-//! client's own work would be measured with the server's.
+//! A load: so many connections, each with one request under way at a time. The protocols by hand,
+//! because a client's own work would be measured with the server's.
 
 use std::{
     net::SocketAddr,
@@ -17,8 +17,9 @@ use tokio::{
 #[derive(Clone)]
 pub(crate) struct Target {
     address: SocketAddr,
-    head: String,
-    body: Arc<dyn Fn() -> String + Send + Sync>,
+    request: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
+    /// Whether an answer is whole; an error where it is a bad one.
+    is_whole: fn(&[u8]) -> Result<bool>,
 }
 
 /// How long each request took.
@@ -39,12 +40,21 @@ impl Target {
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\n"
         );
-        Target { address, head, body: Arc::new(body) }
+        let request = move || {
+            let body = body();
+            format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+        };
+        Target { address, request: Arc::new(request), is_whole: is_whole_http }
     }
 
-    fn request(&self) -> Vec<u8> {
-        let body = (self.body)();
-        format!("{}content-length: {}\r\n\r\n{body}", self.head, body.len()).into_bytes()
+    /// A Redis command, whose answer is a number other than zero.
+    pub(crate) fn redis(address: SocketAddr, command: &[&str]) -> Target {
+        let mut request = format!("*{}\r\n", command.len());
+        for word in command {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        let request = request.into_bytes();
+        Target { address, request: Arc::new(move || request.clone()), is_whole: is_whole_redis }
     }
 }
 
@@ -81,28 +91,44 @@ async fn ask_on(target: Target, until: Instant) -> Result<Vec<Duration>> {
     let mut times = vec![];
     let mut buffer = Vec::with_capacity(1 << 16);
     while Instant::now() < until {
-        let request = target.request();
+        let request = (target.request)();
         let sent_at = Instant::now();
         stream.write_all(&request).await?;
-        read_answer(&mut stream, &mut buffer).await?;
+        read_answer(&mut stream, &mut buffer, target.is_whole).await?;
         times.push(sent_at.elapsed());
     }
     Ok(times)
 }
 
-/// Reads one answer, which must be a good one and say how long it is.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+/// Reads one answer, which must be a good one.
+async fn read_answer(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    is_whole: fn(&[u8]) -> Result<bool>,
+) -> Result<()> {
     buffer.clear();
     loop {
         let read = stream.read_buf(buffer).await?;
         ensure!(read > 0, "the server hung up");
-        let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let head = std::str::from_utf8(&buffer[..end])?.to_ascii_lowercase();
-        ensure!(head.starts_with("http/1.1 20"), "{head}");
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let length: usize = length.context("an answer says how long it is")?.trim().parse()?;
-        if buffer.len() >= end + 4 + length {
+        if is_whole(buffer)? {
             return Ok(());
         }
     }
+}
+
+fn is_whole_http(answer: &[u8]) -> Result<bool> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Ok(false);
+    };
+    let head = std::str::from_utf8(&answer[..end])?.to_ascii_lowercase();
+    ensure!(head.starts_with("http/1.1 20"), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.context("an answer says how long it is")?.trim().parse()?;
+    Ok(answer.len() >= end + 4 + length)
+}
+
+fn is_whole_redis(answer: &[u8]) -> Result<bool> {
+    let text = std::str::from_utf8(answer)?;
+    ensure!(!text.starts_with('-') && text != ":0\r\n", "{text}");
+    Ok(text.ends_with("\r\n"))
 }

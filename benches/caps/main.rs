@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
 
 mod load;
+mod redis;
 
 use std::{
     net::SocketAddr,
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use load::{Measured, Target, measure};
+use redis::Redis;
 
 const OUTLAY: &str = env!("CARGO_BIN_EXE_outlay");
 const ROUNDS: usize = 5;
@@ -55,13 +57,25 @@ async fn run(wanted: &str) -> Result<()> {
     let body = json!({"filler": "x".repeat(286)}).to_string();
     let floor = Target::new(floor, "POST", "/echo", "", move || body.clone());
     println!("{ROUNDS} rounds of {ROUND:?} each; ratios to the floor of the same round, medians");
+    let redis = Redis::start().await?;
+    if redis.is_none() {
+        println!("there is no `redis-server` here: nothing is compared with it");
+    }
     for connections in [64, 256] {
         // More batches at once than that are more than a shard's queue takes.
         let fits = |(name, unit, _): &(&str, usize, Target)| {
             name.contains(wanted) && (*unit == 1 || connections <= 64)
         };
         for ours in targets(&product).into_iter().filter(fits) {
-            compare(&floor, &ours, connections).await?;
+            compare(("F", &floor), &ours, connections).await?;
+        }
+        if let Some(redis) = &redis {
+            let rival = redis.reserve().await?;
+            for ours in targets(&product).into_iter().filter(fits) {
+                if ours.1 == 1 && ours.0.contains("durable") {
+                    compare(("R", &rival), &ours, connections).await?;
+                }
+            }
         }
     }
     product.stop().await
@@ -106,7 +120,7 @@ fn events(count: u64) -> String {
 }
 
 async fn compare(
-    floor: &Target,
+    (name, floor): (&str, &Target),
     (what, unit, ours): &(&'static str, usize, Target),
     connections: usize,
 ) -> Result<()> {
@@ -121,8 +135,8 @@ async fn compare(
     ratios.sort_by(f64::total_cmp);
     let (below, above) = last.context("there are rounds")?;
     println!(
-        "{connections:>3} connections  {what:<30} {:>5.2} F   {:>8.0}/s (F {:>8.0}/s)   p50 {:?} \
-         (F {:?})   p99 {:?} (F {:?})",
+        "{connections:>3} connections  {what:<30} {:>5.2} {name}   {:>8.0}/s ({name} {:>8.0}/s)   \
+         p50 {:?} ({name} {:?})   p99 {:?} ({name} {:?})",
         ratios[ratios.len() / 2] * *unit as f64,
         above.per_second() * *unit as f64,
         below.per_second(),
