@@ -14,6 +14,7 @@ use store::journal::Shard;
 use store::nodes::Node;
 use uuid::Uuid;
 
+use crate::actor::Actor;
 use crate::caps::{Caps, Done, Group, Position, Reply};
 use crate::clock_guard::ClockGuard;
 use crate::error::ShardError;
@@ -21,6 +22,7 @@ use crate::homes::{Home, Homes};
 use crate::node::Shards;
 use crate::parts::Parts;
 use crate::question::Question;
+use crate::skip::{Skip, skip};
 
 /// How others are reached. The binary knows how; shards do not.
 #[async_trait::async_trait]
@@ -111,6 +113,21 @@ impl Cluster {
     pub fn accept_clock(&self) {
         self.guard.accept();
         self.local.accept_clock();
+    }
+
+    /// Says in a journal that an entry is not followed; see [`skip`](crate::skip()).
+    ///
+    /// # Errors
+    /// As there, and where this node's clock decides nothing.
+    pub async fn skip(
+        &self,
+        shard: Shard,
+        seq: u64,
+        actor: &Actor,
+        why: &str,
+    ) -> Result<Skip, ShardError> {
+        self.guard.check()?;
+        skip(&self.parts, shard, seq, actor, why).await
     }
 
     /// Tells others that this node lives and hears who else does, once.

@@ -152,22 +152,20 @@ impl<'a> Auditor<'a> {
 
     /// All entries, each of which must follow the one before.
     fn entries(&mut self, stored: &StoredShard) -> Vec<(u64, Entry)> {
-        let (mut entries, mut batch) = (vec![], 0);
-        for ((_, seq), (landed_at, stored)) in &stored.history {
+        let mut batch = 0;
+        for (expected, ((_, seq), (landed_at, stored))) in (1..).zip(&stored.history) {
             self.landed_at.insert(*seq, *landed_at);
-            let expected = u64::try_from(entries.len()).expect("few entries") + 1;
             if (*seq, stored.previous) != (expected, batch) {
                 self.wrong.push(format!("SIM-2 entry {seq} does not follow"));
             }
             batch = stored.batch;
-            entries.push((*seq, Entry::decode(&stored.bytes).expect("what was written is read")));
         }
-        entries
+        stored.followed()
     }
 
     /// Follows an entry, deciding everything again.
     fn follow(&mut self, state: &mut State, seq: u64, entry: &Entry) {
-        if entry.time < state.time() {
+        if entry.time < state.time() && !entry.decisions.is_empty() {
             self.wrong.push(format!("SIM-5 time goes back at {seq}"));
         }
         state.begin(entry.time);
@@ -214,7 +212,7 @@ impl<'a> Auditor<'a> {
         }
         let expected = match (&decision.outcome, self.request_of(decision)) {
             (Outcome::Expired { .. }, None) => due(state),
-            (Outcome::PolicyBased { .. }, None) => return,
+            (Outcome::PolicyBased { .. } | Outcome::Skipped { .. }, None) => return,
             (_, None) => None,
             (_, Some(request)) => match decide(state, &self.journaled.with_ended(request)) {
                 Verdict::Write(decided) => Some(*decided),
@@ -238,6 +236,9 @@ impl<'a> Auditor<'a> {
             if let Some(ended) = state.ended(*id) {
                 self.journaled.ended.insert(*id, ended.clone());
             }
+        }
+        if let Outcome::Skipped { seq, .. } = decision.outcome {
+            self.journaled.skipped.insert(seq);
         }
         let Some(mark) = marked(&decision.actor) else { return };
         let decided = Decided {

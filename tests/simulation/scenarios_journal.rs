@@ -7,7 +7,7 @@ use engine::command::{Commit, Ended, EndedHow};
 use engine::policy::{Mode, PolicyChange, Window};
 use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
-use shards::{Answered, Limits, Question, ShardError};
+use shards::{Actor, ActorKind, Answered, Limits, Question, ShardError, Skip, skip};
 use simulation::node::LIMITS;
 use simulation::stage::{NOON, Stage, commit, event, keyed, live, plain, policy, reserve, track};
 use simulation::weather::Fate;
@@ -145,27 +145,76 @@ async fn only_one_shard_is_given_up(stage: &Stage) {
     assert_eq!(stage.stored().shard(live()).tail().seq, 2, "nobody writes past it");
 }
 
+/// A person at a node asks to pass over an entry of the live journal.
+async fn skip_entry(stage: &Stage, node: usize, seq: u64) -> Skip {
+    let running = stage.node(node).running().expect("it runs");
+    let parts = stage.node(node).parts(&running.store);
+    let actor = Actor { kind: ActorKind::User, id: "a person".to_owned(), ..Actor::default() };
+    skip(&parts, live(), seq, &actor, "it cannot be followed").await.expect("the store works")
+}
+
+/// The entry is passed over, once and by everybody, and nothing else can be.
+async fn it_is_skipped_and_all_is_well(stage: &Stage, seq: u64) {
+    assert_eq!(skip_entry(stage, 0, 1).await, Skip::CanBeFollowed);
+    assert_eq!(skip_entry(stage, 0, seq + 1).await, Skip::NotThere);
+    // The first append's answer is lost, and another person asks for the same meanwhile.
+    stage.next(0, "append", Fate::LosesAnswer);
+    let both = futures::join!(skip_entry(stage, 0, seq), skip_entry(stage, 1, seq));
+    let at = seq + 1;
+    assert_eq!(both, (Skip::Written { at }, Skip::Already { at }));
+    assert_eq!(skip_entry(stage, 1, seq).await, Skip::Already { at });
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    for node in 0..stage.desk.nodes.len() {
+        // Whoever gave the shard up is asked once more, and then has it again.
+        stage.desk.ask(node, live(), Question::Path(String::new()), None).await;
+        let answered = stage.answered(node, track(&format!("on {node}"), "b", 1, NOON)).await;
+        assert!(matches!(answered, Answered::Booked(_)), "{answered:?}");
+    }
+    stage.settle(0).await.expect("the tables follow");
+    let audited = stage.stored().shard(live()).facts.audit.clone();
+    let skipped = audited.iter().filter(|event| event.action == "journal.entry_skipped");
+    let told: Vec<_> = skipped.map(|event| (event.actor.as_str(), event.target.as_str())).collect();
+    assert_eq!(told, [("a person", format!("{seq}: it cannot be followed").as_str())]);
+    until_truncated(stage, 0).await;
+    stage.restart(0);
+    stage.all_is_well().await;
+}
+
 #[test]
 fn panic_in_apply() {
     in_simulated_time(async {
-        let stage = Stage::set(2, NOON);
+        let stage = Stage::set(3, NOON);
         stage.answered(0, track("first", "a", 1, NOON)).await;
         stage.settle(0).await.expect("the tables follow");
         // Spend at a path that there is not: followed, but nobody can say where it is.
         let Outcome::Booked(mut booked) = stage.entries()[0].1.decisions[0].outcome.clone() else {
             panic!("a report was booked");
         };
-        (booked.path, booked.new_paths) = (9_999, vec![]);
+        (booked.path, booked.new_paths) = (9_999, vec!["z".to_owned()]);
         let outcome = Outcome::Booked(booked);
         let decisions = vec![Decision { once: None, actor: vec![], outcome }];
         let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
         append_as_somebody_else(&stage, entry.encode());
+        // The last node has followed it, and does not come to know that nobody else can.
+        stage.next(2, "checkpoint", Fate::BeginsAfter(Duration::from_secs(120)));
         tokio::time::sleep(Duration::from_secs(10)).await;
-        for node in 0..2 {
+        for node in 0..3 {
             stage.desk.ask(node, live(), Question::Path(String::new()), None).await;
         }
         tokio::time::sleep(Duration::from_secs(10)).await;
         only_one_shard_is_given_up(&stage).await;
+        it_is_skipped_and_all_is_well(&stage, 2).await;
+    });
+}
+
+#[test]
+fn an_entry_that_nobody_can_read_is_skipped() {
+    in_simulated_time(async {
+        let stage = Stage::set(2, NOON);
+        stage.answered(0, track("first", "a", 1, NOON)).await;
+        append_as_somebody_else(&stage, vec![1, 255, 255, 255]);
+        only_one_shard_is_given_up(&stage).await;
+        it_is_skipped_and_all_is_well(&stage, 2).await;
     });
 }
 
@@ -178,6 +227,7 @@ fn rolling_upgrade() {
         stage.answered(0, track("first", "a", 1, NOON)).await;
         append_as_somebody_else(&stage, vec![250, 1, 2, 3]);
         only_one_shard_is_given_up(&stage).await;
+        assert_eq!(skip_entry(&stage, 0, 2).await, Skip::OtherRelease);
     });
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::{Entry, FormatError, Outcome};
 use store::journal::{Appended, JournalEntry, Shard, Tail};
 use store::nodes::Node;
 use store::snapshots::Manifest;
@@ -105,6 +106,27 @@ pub(crate) fn bug(message: &str) -> StoreError {
 }
 
 impl StoredShard {
+    /// All entries that were ever durable, as they are followed: one that a later one skips as if
+    /// there were nothing in it.
+    #[must_use]
+    pub fn followed(&self) -> Vec<(u64, Entry)> {
+        let all = self.history.iter();
+        let read = all.map(|((_, seq), (_, entry))| (*seq, Entry::decode(&entry.bytes)));
+        let mut read: BTreeMap<u64, _> = read.collect();
+        let all = read.values().flatten().flat_map(|entry| &entry.decisions);
+        let named = all.filter_map(|decision| match decision.outcome {
+            Outcome::Skipped { seq, .. } => Some(seq),
+            _ => None,
+        });
+        for seq in named.collect::<Vec<_>>() {
+            read.insert(seq, Ok(Entry::nothing()));
+        }
+        let written = |entry: std::result::Result<Entry, FormatError>| {
+            entry.expect("what was written is read")
+        };
+        read.into_iter().map(|(seq, entry)| (seq, written(entry))).collect()
+    }
+
     /// See [`store::Journal::entries`].
     #[must_use]
     pub fn entries(&self, incarnation: u32, after: u64, bytes_max: usize) -> Vec<JournalEntry> {
