@@ -50,6 +50,7 @@ impl State {
             Outcome::PolicyRemoved { policy } => self.apply_removed(*policy),
             Outcome::Configured(settings) => self.set_settings(settings.clone()),
             Outcome::Refused(_) | Outcome::Skipped { .. } => {}
+            Outcome::Closed => self.closed = true,
         }
         if let Some((identity, body)) = decision.once {
             self.remember(identity, body);

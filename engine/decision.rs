@@ -111,6 +111,8 @@ pub enum Outcome {
         /// Why, in that person's words.
         why: String,
     },
+    /// The journal ends here.
+    Closed,
 }
 
 /// Spend, or a correction of it.
@@ -311,6 +313,8 @@ pub enum Refusal {
     Conflict,
     /// Not an amount: too large.
     OutOfRange,
+    /// The journal was closed: nothing is decided any more.
+    Closed,
 }
 
 /// A policy that said no.

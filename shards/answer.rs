@@ -141,7 +141,8 @@ pub fn answer(state: &State, decision: &Decision) -> Answered {
         | Outcome::PolicyChanged { .. }
         | Outcome::PolicyRemoved { .. }
         | Outcome::Configured(_)
-        | Outcome::Skipped { .. } => Answered::Done,
+        | Outcome::Skipped { .. }
+        | Outcome::Closed => Answered::Done,
     }
 }
 

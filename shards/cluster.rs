@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::journal::Shard;
 use store::nodes::Node;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::actor::Actor;
@@ -85,7 +86,7 @@ impl Cluster {
     #[must_use]
     pub fn new(parts: Parts, address: Option<String>, peers: Arc<dyn Peers>) -> Cluster {
         let id = (parts.random)();
-        let format = u32::from(engine::entry::ENTRY_FORMAT);
+        let format = u32::from(parts.formats.newest());
         Cluster {
             local: Arc::new(Shards::new(parts.clone())),
             guard: ClockGuard::new(parts.clone()),
@@ -136,7 +137,10 @@ impl Cluster {
     /// Where the store cannot be reached; what was believed before stays.
     pub async fn beat(&self) -> Result<(), ShardError> {
         self.parts.store.beat(&self.own).await?;
-        self.homes.set(self.parts.store.live_nodes(ALIVE_MICROS).await?);
+        let asked_at = Instant::now();
+        let alive = self.parts.store.live_nodes(ALIVE_MICROS).await?;
+        self.parts.formats.hear(&alive, asked_at);
+        self.homes.set(alive);
         Ok(())
     }
 

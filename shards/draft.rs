@@ -75,7 +75,7 @@ impl Draft {
             return Some(Draft { decisions, pending, entry, looked_up_seq, is_unsure });
         }
         let content = Entry { time: state.time(), looked_up_seq, decisions };
-        entry.bytes = content.encode();
+        entry.bytes = live.parts.formats.encode(&content);
         entry.previous = core.loaded.last_batch;
         let decisions = content.decisions;
         Some(Draft { decisions, pending, entry, looked_up_seq, is_unsure })

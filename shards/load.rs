@@ -8,6 +8,7 @@ use store::journal::{JournalEntry, Shard};
 use store::snapshots::Manifest;
 
 use crate::error::ShardError;
+use crate::formats::Formats;
 use crate::ids::{IdIndex, LoadedRun};
 use crate::parts::{Parts, ShardStore};
 use crate::skip::{Skips, named};
@@ -25,6 +26,7 @@ pub(crate) struct Loaded {
     snapshot_seq: u64,
     /// Entries that are passed over.
     pub(crate) skips: Skips,
+    formats: Formats,
 }
 
 /// Loads a shard as its journal has it now.
@@ -89,9 +91,9 @@ async fn load_snapshot(parts: &Parts, shard: Shard, until: u64) -> Result<Loaded
     match newest.filter(|manifest| manifest.seq <= until) {
         Some(manifest) => {
             let state = read_snapshot(store, shard, &manifest).await?;
-            Ok(Loaded::new(state, tail.incarnation, manifest.batch))
+            Ok(Loaded::new(parts, state, tail.incarnation, manifest.batch))
         }
-        None if tail.floor == 0 => Ok(Loaded::new(State::default(), tail.incarnation, 0)),
+        None if tail.floor == 0 => Ok(Loaded::new(parts, State::default(), tail.incarnation, 0)),
         None => Err(stopped(tail.floor, "the entries before are gone, and so is the snapshot")),
     }
 }
@@ -134,9 +136,10 @@ pub(crate) async fn follow(
 }
 
 impl Loaded {
-    fn new(state: State, incarnation: u32, last_batch: u128) -> Loaded {
-        let snapshot_seq = state.seq();
-        Loaded { state, incarnation, last_batch, snapshot_seq, skips: Skips::default() }
+    fn new(parts: &Parts, state: State, incarnation: u32, last_batch: u128) -> Loaded {
+        let (snapshot_seq, skips) = (state.seq(), Skips::default());
+        let formats = parts.formats.clone();
+        Loaded { state, incarnation, last_batch, snapshot_seq, skips, formats }
     }
 
     /// Follows the next entry, or passes over it. A fault in it ends the shard.
@@ -160,7 +163,7 @@ impl Loaded {
         if entry.seq == after.saturating_add(1) && self.skips.has(entry.seq) {
             return Ok(Entry::nothing());
         }
-        let content = checked(entry, after, last_batch)?;
+        let content = checked(&self.formats, entry, after, last_batch)?;
         let is_passed = |seq: u64| self.skips.has(seq) && seq > self.snapshot_seq;
         let followed = named(&content).find(|seq| !is_passed(*seq));
         match followed {
@@ -172,6 +175,7 @@ impl Loaded {
 
 /// An entry that comes right after the one with this place and batch.
 pub(crate) fn checked(
+    formats: &Formats,
     entry: &JournalEntry,
     after: u64,
     last_batch: u128,
@@ -182,7 +186,8 @@ pub(crate) fn checked(
     if entry.previous != last_batch {
         return Err(stopped(entry.seq, "it does not follow the entry before it"));
     }
-    Entry::decode(&entry.bytes).map_err(|error: FormatError| stopped(entry.seq, &error.to_string()))
+    let decoded = formats.decode(&entry.bytes);
+    decoded.map_err(|error: FormatError| stopped(entry.seq, &error.to_string()))
 }
 
 /// The runs of ids, as of the place that the facts are at.

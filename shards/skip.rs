@@ -38,6 +38,8 @@ pub enum Skip {
     NotThere,
     /// It is of a format that this release does not know, and another one may follow it.
     OtherRelease,
+    /// The journal is closed: nothing is written after its end.
+    Closed,
 }
 
 /// Says in the journal of a shard that the entry `seq` is not followed, who says so, and why.
@@ -66,12 +68,15 @@ pub async fn skip(
         if let Some(at) = after.said.get(&seq) {
             return Ok(Skip::Already { at: *at });
         }
+        if after.is_closed {
+            return Ok(Skip::Closed);
+        }
         let checkpoint = parts.store.checkpoint(shard).await?;
         let is_in_tables = (checkpoint.incarnation, checkpoint.seq) >= (tail.incarnation, seq);
         if is_in_tables {
             return Ok(Skip::CanBeFollowed);
         }
-        if matches!(Entry::decode(&bad.bytes), Err(FormatError::Unknown { .. })) {
+        if matches!(parts.formats.decode(&bad.bytes), Err(FormatError::Unknown { .. })) {
             return Ok(Skip::OtherRelease);
         }
         if can_be_followed(parts, shard, &bad).await? {
@@ -84,7 +89,7 @@ pub async fn skip(
             seq: after.last.0.saturating_add(1),
             batch: (parts.random)(),
             previous: after.last.1,
-            bytes: content.encode(),
+            bytes: parts.formats.encode(&content),
         };
         if append(parts, shard, tail.incarnation, &entry).await {
             tracing::warn!(?shard, seq, at = entry.seq, why, "an entry is skipped");
@@ -116,7 +121,9 @@ async fn can_be_followed(
     if loaded.state.seq() != before {
         return Err(ShardError::Unavailable("the journal has changed meanwhile".to_owned()));
     }
-    let Ok(content) = checked(entry, before, loaded.last_batch) else { return Ok(false) };
+    let Ok(content) = checked(&parts.formats, entry, before, loaded.last_batch) else {
+        return Ok(false);
+    };
     let (state, entries) = (&mut loaded.state, [(entry.seq, content)]);
     let followed = catch_unwind(AssertUnwindSafe(|| facts::project(shard, state, &entries)));
     Ok(followed.is_ok())
@@ -146,6 +153,8 @@ struct After {
     time: Micros,
     /// Which entries are passed over, and where that is said.
     said: BTreeMap<u64, u64>,
+    /// Whether one of them closes the journal.
+    is_closed: bool,
 }
 
 impl After {
@@ -155,8 +164,9 @@ impl After {
         tail: &Tail,
         entry: &JournalEntry,
     ) -> Result<After, ShardError> {
-        let time = Entry::decode(&entry.bytes).map_or(Micros::MIN, |content| content.time);
-        let mut after = After { last: (entry.seq, entry.batch), time, said: BTreeMap::new() };
+        let time = parts.formats.decode(&entry.bytes).map_or(Micros::MIN, |content| content.time);
+        let (last, said) = ((entry.seq, entry.batch), BTreeMap::new());
+        let mut after = After { last, time, said, is_closed: false };
         loop {
             let read = parts.store.entries(shard, tail.incarnation, after.last.0, READ_BYTES);
             let entries = read.await?;
@@ -166,8 +176,10 @@ impl After {
             for entry in entries {
                 after.last = (entry.seq, entry.batch);
                 // One that cannot be read says nothing, and may have to be passed over itself.
-                let Ok(content) = Entry::decode(&entry.bytes) else { continue };
+                let Ok(content) = parts.formats.decode(&entry.bytes) else { continue };
                 after.time = after.time.max(content.time);
+                let mut decisions = content.decisions.iter();
+                after.is_closed |= decisions.any(|one| matches!(one.outcome, Outcome::Closed));
                 for seq in named(&content) {
                     after.said.entry(seq).or_insert(entry.seq);
                 }
@@ -216,7 +228,7 @@ impl Skips {
             let Some(last) = entries.last() else { return Ok(is_new) };
             after = last.seq;
             for entry in entries {
-                let Ok(content) = Entry::decode(&entry.bytes) else { continue };
+                let Ok(content) = parts.formats.decode(&entry.bytes) else { continue };
                 for seq in named(&content).filter(|seq| *seq < entry.seq) {
                     is_new |= seq <= until && !self.has(seq);
                     self.0.entry(seq).or_insert(entry.seq);

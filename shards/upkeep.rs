@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::command::{PolicyNo, WindowNo};
-use engine::{Command, Entry, Request};
+use engine::{Command, Request};
 use store::facts::IdRunRecord;
 use tokio::time::Instant;
 
@@ -164,7 +164,7 @@ impl Upkeep {
                     break 'reading;
                 }
                 // One that nobody can read was passed over: it goes with what is after it.
-                let Ok(decoded) = Entry::decode(&entry.bytes) else { continue };
+                let Ok(decoded) = live.parts.formats.decode(&entry.bytes) else { continue };
                 if decoded.time >= before {
                     break 'reading;
                 }

@@ -202,6 +202,7 @@ async fn start_cluster(
         clock: clock.clone(),
         random: Arc::new(|| uuid::Uuid::new_v4().as_u128()),
         limits,
+        formats: Default::default(),
     };
     let peers = HttpPeers::new(key.clone(), clock.clone())?;
     let cluster = Cluster::new(parts, config.advertise.clone(), Arc::new(peers));

@@ -100,11 +100,8 @@ async fn skip(
 
 /// Which journal is meant.
 async fn shard_of(door: &Door, operator: &Operator, wish: &Wish) -> Result<Shard, String> {
-    let environment = match wish.environment.as_str() {
-        "live" => Environment::Live,
-        "test" => Environment::Test,
-        _ => return Err("an environment is `live` or `test`".to_owned()),
-    };
+    let environment = Environment::parse(&wish.environment);
+    let environment = environment.ok_or("an environment is `live` or `test`")?;
     let named = wish.organization.as_deref().map(OrganizationId::parse).transpose();
     let named = named.map_err(|_| "an organization is named by its id, `org_…`".to_owned())?;
     let organization = match (named, operator.organization) {
@@ -138,5 +135,6 @@ fn told(skip: &Skip, seq: u64) -> Response {
         Skip::OtherRelease => conflict(format!(
             "entry {seq} is of a format that this release does not know: run the one that wrote it"
         )),
+        Skip::Closed => conflict("the journal is closed: nothing follows its end".to_owned()),
     }
 }

@@ -84,7 +84,8 @@ fn effects_of(entry: &Entry) -> usize {
         | Outcome::PolicyRemoved { .. }
         | Outcome::Configured(_)
         | Outcome::Refused(_)
-        | Outcome::Skipped { .. } => 1,
+        | Outcome::Skipped { .. }
+        | Outcome::Closed => 1,
     };
     entry.decisions.iter().map(|decision| of(&decision.outcome)).sum()
 }

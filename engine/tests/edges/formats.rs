@@ -41,7 +41,7 @@ fn the_golden_entry_leads_to_the_golden_snapshot() {
 fn last_example() -> (Entry, State) {
     let skipped = Outcome::Skipped { seq: 1, why: "it is damaged".to_owned() };
     let decision = |outcome| Decision { once: None, actor: vec![], outcome };
-    let decisions = [skipped].map(decision).into();
+    let decisions = [skipped, Outcome::Closed].map(decision).into();
     let entry = Entry { time: 1_800_014_400_000_000, looked_up_seq: 0, decisions };
     let mut state = State::default();
     state.replay(1, &Entry::nothing());
@@ -86,6 +86,7 @@ fn the_golden_entry_has_every_outcome() {
         Outcome::Configured(_) => 12,
         Outcome::Refused(_) => 13,
         Outcome::Skipped { .. } => 14,
+        Outcome::Closed => 15,
     };
     let (entry, _) = example();
     let (last, _) = last_example();
@@ -93,7 +94,7 @@ fn the_golden_entry_has_every_outcome() {
     let mut found: Vec<_> = all.map(|one| number(&one.outcome)).collect();
     found.sort_unstable();
     found.dedup();
-    assert_eq!(found, (0..15).collect::<Vec<_>>());
+    assert_eq!(found, (0..16).collect::<Vec<_>>());
 }
 
 #[test]
