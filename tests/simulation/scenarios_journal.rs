@@ -219,6 +219,40 @@ fn an_entry_that_nobody_can_read_is_skipped() {
 }
 
 #[test]
+fn no_snapshot_lies_between_a_skipped_entry_and_the_word() {
+    in_simulated_time(async {
+        let stage = Stage::with_limits(1, NOON, Limits { snapshot_entries: 1, ..LIMITS });
+        stage.answered(0, track("first", "a", 1, NOON)).await;
+        stage.settle(0).await.expect("the tables follow");
+        append_as_somebody_else(&stage, vec![1, 255, 255, 255]);
+        // A chunk ends with an entry that makes a policy.
+        let outcome = Outcome::PolicyMade {
+            new_paths: vec![],
+            path: 0,
+            policy: policy(7, "", 100, Window::Total, Mode::Open),
+            opening: false,
+            window: None,
+            attached: vec![],
+        };
+        let decisions = vec![Decision { once: None, actor: vec![], outcome }];
+        let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
+        append_as_somebody_else(&stage, entry.encode());
+        stage.restart(0);
+        assert_eq!(skip_entry(&stage, 0, 2).await, Skip::Written { at: 4 });
+        // The tables pass over the entry, and the process ends before they come to the word.
+        stage.next(0, "project", Fate::Fine);
+        stage.next(0, "project", Fate::BeginsAfter(Duration::from_secs(600)));
+        stage.answered(0, track("second", "a", 1, NOON)).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(stage.stored().shard(live()).facts.checkpoint.seq, 3);
+        stage.restart(0);
+        let answered = stage.answered(0, track("third", "a", 1, NOON)).await;
+        assert!(matches!(answered, Answered::Booked(_)), "{answered:?}");
+        stage.settle(0).await.expect("the tables follow");
+    });
+}
+
+#[test]
 fn a_format_that_is_not_known_is_never_skipped() {
     in_simulated_time(async {
         let stage = Stage::set(2, NOON);
