@@ -20,9 +20,9 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
         return verdict;
     }
     if state.closed {
-        return match request.command {
-            Command::Close => Verdict::Unchanged,
-            _ => Verdict::Refuse(Refusal::Closed),
+        return match request.command == Command::Close {
+            true => Verdict::Unchanged,
+            false => Verdict::Refuse(Refusal::Closed),
         };
     }
     let chosen = match &request.command {
