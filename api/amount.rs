@@ -2,7 +2,7 @@
 //! than the unit has are refused, never rounded.
 
 use domain::{
-    fixed::{self, AmountError},
+    fixed::{self, AmountError, DecimalText},
     usage::COUNT_MAX,
 };
 use engine::policy::Unit;
@@ -71,31 +71,26 @@ pub(crate) fn read_amount(text: &str, unit: Unit) -> Result<i128, &'static str> 
 
 impl Amount {
     /// Its decimal text.
-    pub(crate) fn text(self) -> String {
-        let mut text = String::new();
+    pub(crate) fn text(self) -> DecimalText {
         match self.unit {
-            Unit::Usd => {
-                fixed::write_decimal(self.value, &mut text).expect("memory takes what is written");
-            }
-            Unit::Credits => {
-                let sign = if self.value < 0 { "-" } else { "" };
-                let whole = self.value.unsigned_abs().div_euclid(1000);
-                let rest = self.value.unsigned_abs().rem_euclid(1000);
-                text = format!("{sign}{whole}.{rest:03}");
-                text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
-            }
-            Unit::Requests | Unit::Tokens => text = self.value.to_string(),
+            Unit::Usd => DecimalText::new(self.value),
+            Unit::Credits => DecimalText::with_decimals::<3>(self.value),
+            Unit::Requests | Unit::Tokens => DecimalText::with_decimals::<0>(self.value),
         }
-        text
+    }
+
+    /// Whether it is a text in JSON, and not a number.
+    pub(crate) fn is_text(self) -> bool {
+        self.unit == Unit::Usd
     }
 }
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.unit == Unit::Usd {
-            return self.text().serialize(serializer);
+        if self.is_text() {
+            return serializer.serialize_str(&self.text());
         }
-        let raw = RawValue::from_string(self.text());
+        let raw = RawValue::from_string(self.text().to_string());
         raw.expect("plain decimal text is a JSON number").serialize(serializer)
     }
 }

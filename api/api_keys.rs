@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use bytes::Bytes;
 use domain::{ApiKey, KeyId, Path, organization::Environment};
 use identity::KeyRequest;
@@ -25,6 +25,7 @@ use crate::{
     error::{ApiError, Code},
     extract::{Id, JsonBytes, Parameters, json},
     idempotency::{Once, OnceHeader, Reply},
+    json_answer::Json,
     key_secret::{KeySeed, in_place_of},
     pages::{ListQuery, Page, paged},
     state::AppState,

@@ -63,7 +63,11 @@ pub(crate) fn key_of(caller: &Caller) -> Option<u128> {
 /// A request of a caller.
 pub(crate) fn request(caller: &Caller, once: Option<Once>, command: Command) -> Request {
     let id = caller.key.map_or_else(|| "local".to_owned(), |key| key.to_string());
-    let actor = Actor::key(id, caller.ip.clone(), Some(caller.request_id.clone()));
+    let actor = Actor::key(
+        id,
+        caller.ip.map(|ip| ip.to_string()),
+        Some(caller.request_id.text().to_string()),
+    );
     Request { once, actor: actor.encode(), command }
 }
 

@@ -1,6 +1,6 @@
 //! The audit log: who did what, newest first, with the hashes that show whether it was changed.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
 use crate::{
     Shared,
@@ -8,6 +8,7 @@ use crate::{
     dto_audit::AuditView,
     error::ApiError,
     extract::Parameters,
+    json_answer::Json,
     pages::{self, ListQuery, Page, refused_cursor},
 };
 

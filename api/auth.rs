@@ -6,8 +6,8 @@
 use std::{
     collections::HashMap,
     marker::PhantomData,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Who asks.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// Whose data it is about.
     pub(crate) organization: OrganizationId,
@@ -38,9 +38,9 @@ pub(crate) struct Caller {
     /// The path that the key is bound to, where it is.
     pub(crate) path_prefix: Option<Path>,
     /// The peer's address, where it is known.
-    pub(crate) ip: Option<String>,
+    pub(crate) ip: Option<IpAddr>,
     /// The request's id.
-    pub(crate) request_id: String,
+    pub(crate) request_id: RequestId,
     scopes: Vec<Scope>,
 }
 
@@ -52,7 +52,7 @@ impl Caller {
             actor: self.key.map_or_else(|| "local".to_owned(), |key| key.to_string()),
             action: action.to_owned(),
             target,
-            ip: self.ip.clone(),
+            ip: self.ip.map(|ip| ip.to_string()),
             at,
         }
     }
@@ -175,8 +175,8 @@ async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
         .ok_or_else(|| unauthenticated("send `Authorization: Bearer` with an API key"))?;
     let sha256 = identity::hash_key(token);
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let ip = peer.map(|ConnectInfo(address)| address.ip().to_canonical().to_string());
-    let request_id = parts.extensions.get::<RequestId>().map(RequestId::text).unwrap_or_default();
+    let ip = peer.map(|ConnectInfo(address)| address.ip().to_canonical());
+    let request_id = RequestId::of(&parts.extensions);
     if let Some(local) = state.local_token.filter(|local| local.sha256 == sha256) {
         return Ok(Caller {
             organization: local.organization,
@@ -189,19 +189,19 @@ async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
         });
     }
     let unknown = || unauthenticated("the key is unknown, revoked or expired");
-    let presented = identity::parse_api_key(token).ok_or_else(unknown)?;
-    let key = state.keys.key(state, presented.sha256).await?.ok_or_else(unknown)?;
-    if !key.is_valid_at(state.now()) || key.environment != presented.environment {
+    let environment = identity::environment_of_key(token).ok_or_else(unknown)?;
+    let key = state.keys.key(state, sha256).await?.ok_or_else(unknown)?;
+    if !key.is_valid_at(state.now()) || key.environment != environment {
         return Err(unknown());
     }
     Ok(Caller {
         organization: key.organization,
         environment: key.environment,
         key: Some(key.id),
-        path_prefix: key.path_prefix,
+        path_prefix: key.path_prefix.clone(),
         ip,
         request_id,
-        scopes: key.scopes,
+        scopes: key.scopes.clone(),
     })
 }
 
@@ -225,25 +225,29 @@ fn forbidden(detail: String) -> ApiError {
 /// which leaves room for a slow request, and at once on the node that revoked it. Expiry is looked
 /// at with each request. Unknown keys are not remembered: a new one works at once.
 #[derive(Default)]
-pub struct KeyCache(Mutex<HashMap<[u8; 32], (Instant, ApiKey)>>);
+pub struct KeyCache(Mutex<HashMap<[u8; 32], (Instant, Arc<ApiKey>)>>);
 
 impl KeyCache {
     const AGE_MAX: Duration = Duration::from_secs(3);
     const SIZE_MAX: usize = 10_000;
 
-    async fn key(&self, state: &AppState, sha256: [u8; 32]) -> Result<Option<ApiKey>, ApiError> {
+    async fn key(
+        &self,
+        state: &AppState,
+        sha256: [u8; 32],
+    ) -> Result<Option<Arc<ApiKey>>, ApiError> {
         let now = Instant::now();
         if let Some(key) = self.remembered(&sha256, now) {
             return Ok(Some(key));
         }
-        let found = state.store.api_key_by_hash(&sha256).await?;
+        let found = state.store.api_key_by_hash(&sha256).await?.map(Arc::new);
         if let Some(key) = &found {
             let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if keys.len() >= Self::SIZE_MAX {
                 keys.clear();
             }
             // The age counts from before the store was asked, so the limit holds whatever it took.
-            keys.insert(sha256, (now, key.clone()));
+            keys.insert(sha256, (now, Arc::clone(key)));
         }
         Ok(found)
     }
@@ -253,10 +257,10 @@ impl KeyCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(sha256);
     }
 
-    fn remembered(&self, sha256: &[u8; 32], now: Instant) -> Option<ApiKey> {
+    fn remembered(&self, sha256: &[u8; 32], now: Instant) -> Option<Arc<ApiKey>> {
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (looked_up_at, key) = keys.get(sha256)?;
-        (now.duration_since(*looked_up_at) < Self::AGE_MAX).then(|| key.clone())
+        (now.duration_since(*looked_up_at) < Self::AGE_MAX).then(|| Arc::clone(key))
     }
 }
 
@@ -271,7 +275,7 @@ mod tests {
             key: None,
             path_prefix: prefix.map(|text| Path::parse(text).unwrap()),
             ip: None,
-            request_id: String::new(),
+            request_id: RequestId::of(&axum::http::Extensions::new()),
             scopes: vec![],
         }
     }

@@ -1,6 +1,6 @@
 //! Charges: the lines that providers and files brought, those that do not count included.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use serde::Deserialize;
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     dto_charge::ChargeView,
     error::ApiError,
     extract::Parameters,
+    json_answer::Json,
     pages::{self, Asked, Page},
     period,
     reports::ChargeQuery,

@@ -1,18 +1,24 @@
 //! May this call still be made? Asked before each call, so it writes nothing and is always 200.
 
-use axum::{Json, extract::State, response::Response};
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{HeaderValue, header, request::Parts},
+    response::Response,
+};
 use domain::{Path, Service};
 use engine::policy::{Mode, Unit};
 use serde::Deserialize;
 use shards::{CheckView as Seen, PolicyStanding, Question, Said};
+use url::form_urlencoded;
 
 use crate::{
     Shared,
     allowed_path::allowed_path,
     asking::{Least, LeastHeader, OtherAnswer, ask, at_position},
     auth::{Authorized, TrackOrRead},
+    check_text::check_text,
     dto_check::CheckView,
-    dto_policy::{StandingView, mode_name},
+    dto_policy::mode_name,
     error::{ApiError, Code, FieldError},
     estimate::MODEL_BYTES_MAX,
     extract::Parameters,
@@ -36,6 +42,20 @@ pub(crate) struct CheckQuery {
     model: Option<String>,
 }
 
+/// The same, read.
+pub(crate) struct Asked(CheckQuery);
+
+/// What the policies say together; the fields of [`CheckView`].
+pub(crate) struct Verdict<'a> {
+    pub(crate) mode: &'static str,
+    pub(crate) reservation_required: bool,
+    pub(crate) unpriced: bool,
+    pub(crate) stale_ms: Option<u64>,
+    pub(crate) reason: Option<Code>,
+    pub(crate) policy: Option<&'a PolicyStanding>,
+    pub(crate) policies: &'a [PolicyStanding],
+}
+
 /// Says whether a call may be made now, and how full every policy is that it would meet. Writes
 /// nothing.
 #[utoipa::path(get, path = "/v1/check", tag = "quota", params(CheckQuery, LeastHeader),
@@ -44,7 +64,7 @@ pub(crate) async fn check_call(
     State(state): State<Shared>,
     Authorized { caller, .. }: Authorized<TrackOrRead>,
     Least(least): Least,
-    Parameters(query): Parameters<CheckQuery>,
+    Asked(query): Asked,
 ) -> Result<Response, ApiError> {
     let path = Path::parse(&query.path)
         .map_err(|error| FieldError::parameter("path", error.to_string()))?;
@@ -67,19 +87,53 @@ pub(crate) async fn check_call(
     };
     let reply = ask(&state, &caller, question, least).await?;
     let Said::Check(seen) = reply.said else { return Err(ApiError::internal(OtherAnswer)) };
-    let is_unpriced = service
-        .as_ref()
-        .is_some_and(|service| !model.is_empty() && books.has_no_price(service, &model, now));
-    Ok(at_position(reply.position, Json(verdict(&seen, is_unpriced, reply.stale_ms))))
+    let is_unpriced = seen.policies.iter().any(needs_price)
+        && service
+            .as_ref()
+            .is_some_and(|service| !model.is_empty() && books.has_no_price(service, &model, now));
+    let text = check_text(&verdict(&seen, is_unpriced, reply.stale_ms));
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok(at_position(reply.position, (kind, text)))
+}
+
+impl FromRequestParts<Shared> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Asked, ApiError> {
+        match parts.uri.query().and_then(plain) {
+            Some(query) => Ok(Asked(query)),
+            // Whatever is unusual is refused with its place.
+            None => Parameters::from_request_parts(parts, state).await.map(|found| Asked(found.0)),
+        }
+    }
+}
+
+/// A query of the known parameters, each once.
+fn plain(query: &str) -> Option<CheckQuery> {
+    let (mut path, mut service, mut model) = (None, None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let place = match &*name {
+            "path" => &mut path,
+            "service" => &mut service,
+            "model" => &mut model,
+            _ => return None,
+        };
+        if place.replace(value.into_owned()).is_some() {
+            return None;
+        }
+    }
+    Some(CheckQuery { path: path?, service, model })
+}
+
+/// A policy that a call without a price cannot meet.
+fn needs_price(standing: &PolicyStanding) -> bool {
+    standing.record.mode == Mode::Strict
+        && matches!(standing.record.unit, Unit::Usd | Unit::Credits)
 }
 
 /// What the policies say together.
-fn verdict(seen: &Seen, is_unpriced: bool, stale_ms: Option<u64>) -> CheckView {
-    let needs_price = |standing: &&PolicyStanding| {
-        is_unpriced
-            && standing.record.mode == Mode::Strict
-            && matches!(standing.record.unit, Unit::Usd | Unit::Credits)
-    };
+fn verdict(seen: &Seen, is_unpriced: bool, stale_ms: Option<u64>) -> Verdict<'_> {
+    let needs_price = |standing: &&PolicyStanding| is_unpriced && needs_price(standing);
     let refuses_in_doubt =
         |standing: &&PolicyStanding| !standing.is_opening && !standing.record.allow_on_unavailable;
     let is_enforced = |standing: &&PolicyStanding| standing.record.mode != Mode::Open;
@@ -99,15 +153,14 @@ fn verdict(seen: &Seen, is_unpriced: bool, stale_ms: Option<u64>) -> CheckView {
     };
     let hardest = policies().map(|standing| standing.record.mode).max_by_key(|mode| rank(*mode));
     let mode = no.map(|(_, standing)| standing.record.mode).or(hardest).unwrap_or(Mode::Open);
-    CheckView {
-        allowed: reason.is_none(),
+    Verdict {
         mode: mode_name(mode),
         reservation_required: policies().any(|standing| standing.record.mode == Mode::Strict),
         unpriced: policies().any(|standing| needs_price(&standing)),
         stale_ms,
         reason,
-        policy: no.map(|(_, standing)| StandingView::from(standing)),
-        policies: policies().map(StandingView::from).collect(),
+        policy: no.map(|(_, standing)| standing),
+        policies: &seen.policies,
     }
 }
 

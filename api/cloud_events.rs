@@ -1,7 +1,6 @@
 //! `CloudEvents` 1.0: calls of models as events, one or a batch of them.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode},
     response::{IntoResponse, Response},
@@ -16,6 +15,7 @@ use crate::{
     dto_track::TrackView,
     error::{ApiError, Code},
     intake::IntakeBytes,
+    json_answer::Json,
     telemetry::Telemetry,
     track::{book, off_thread},
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use bytes::Bytes;
 use domain::{
     Connection, ConnectionId, ConnectionStatus, ConnectorDescriptor, OrganizationId, Secret,
@@ -23,6 +23,7 @@ use crate::{
     error::{ApiError, Code, FieldError},
     extract::{Id, JsonBytes, Parameters, json},
     idempotency::{Once, OnceHeader, Reply},
+    json_answer::Json,
     pages::{ListQuery, Page, paged},
     schemas,
     state::AppState,

@@ -1,6 +1,6 @@
 //! Costs: what was billed, or what was reported, by period, group and currency.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use domain::{ConnectionId, Currency, Granularity, ProviderId, Service};
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use crate::{
     end_users::asked_number,
     error::{ApiError, FieldError},
     extract::Parameters,
+    json_answer::Json,
     period,
     reported_sums::{ReportedDimension, ReportedQuery, reported_costs},
     reports::{CostQuery, Dimension, Filters, ReportError},

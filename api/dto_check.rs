@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{dto_policy::StandingView, error::Code, schemas};
 
-/// Whether a call may be made now.
+/// Whether a call may be made now. Answers are written by `check_text`, to the same bytes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CheckView {
     /// Whether.
@@ -31,4 +31,20 @@ pub(crate) struct CheckView {
     pub(crate) policy: Option<StandingView>,
     /// All policies that the call meets, the nearest first.
     pub(crate) policies: Vec<StandingView>,
+}
+
+#[cfg(test)]
+impl From<&crate::check::Verdict<'_>> for CheckView {
+    fn from(verdict: &crate::check::Verdict<'_>) -> CheckView {
+        CheckView {
+            allowed: verdict.reason.is_none(),
+            mode: verdict.mode,
+            reservation_required: verdict.reservation_required,
+            unpriced: verdict.unpriced,
+            stale_ms: verdict.stale_ms,
+            reason: verdict.reason,
+            policy: verdict.policy.map(StandingView::from),
+            policies: verdict.policies.iter().map(StandingView::from).collect(),
+        }
+    }
 }

@@ -41,7 +41,7 @@ impl From<Seen> for PathView {
             notes: node.notes,
             tags: node.tags.into_iter().collect(),
             archived: node.archived,
-            health: seen.health,
+            health: seen.health.as_str().to_owned(),
             policy_count: node.policies.len(),
             created_at: (node.created_at > i64::MIN).then(|| text_of(node.created_at)).flatten(),
         }

@@ -173,10 +173,11 @@ pub(crate) const fn mode_name(mode: Mode) -> &'static str {
 
 /// The text of a policy's id.
 pub(crate) fn policy_id(id: u128) -> String {
-    PolicyId::from_uuid(Uuid::from_u128(id)).to_string()
+    PolicyId::from_uuid(Uuid::from_u128(id)).text().to_string()
 }
 
-fn remaining(standing: &PolicyStanding) -> i128 {
+/// What is left; never below zero.
+pub(crate) fn remaining(standing: &PolicyStanding) -> i128 {
     let limit = standing.record.limit;
     limit.saturating_sub(standing.used).saturating_sub(standing.held).max(0)
 }
@@ -196,7 +197,7 @@ impl From<PolicyStanding> for PolicyView {
             remaining: amount(remaining(&standing)),
             window_start: standing.window_start.and_then(text_of),
             resets_at: standing.resets_at.and_then(text_of),
-            health: standing.health.clone(),
+            health: standing.health.as_str().to_owned(),
         };
         PolicyView {
             id: policy_id(record.id),

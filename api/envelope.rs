@@ -1,63 +1,102 @@
 //! What surrounds every request: its id, its metrics, its span, its time limit, and the one place
 //! where an [`ApiError`] becomes a problem document.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method},
+    http::{Extensions, HeaderName, HeaderValue, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::ids;
+use domain::ids::{self, IdText};
+use jiff::Timestamp;
+use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 use tower_http::{
     classify::{ServerErrorsAsFailures, SharedClassifier},
     trace::{DefaultOnResponse, TraceLayer},
 };
 use tracing::{Level, Span};
+use uuid::Uuid;
 
 use crate::{
     Shared,
     error::{ApiError, Code},
-    state::AppState,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of one request, in its answer's `x-request-id`, in problem documents and in the log.
-#[derive(Clone)]
-pub(crate) struct RequestId(Arc<str>);
+#[derive(Clone, Copy)]
+pub(crate) struct RequestId(Uuid);
 
 impl RequestId {
-    fn new(state: &AppState) -> RequestId {
-        // Without randomness no request gets far, and each refusal should still be written.
-        let bits = state.new_bits().unwrap_or_default();
-        RequestId(ids::RequestId::from_uuid(bits).to_string().into())
+    /// The id of the request that a handler answers.
+    pub(crate) fn of(extensions: &Extensions) -> RequestId {
+        extensions.get().copied().unwrap_or(RequestId(Uuid::nil()))
     }
 
     /// The id as text.
-    pub(crate) fn text(&self) -> String {
-        self.0.to_string()
+    pub(crate) fn text(self) -> IdText {
+        ids::RequestId::from_uuid(self.0).text()
     }
 }
 
-/// Gives the request an id, counts and times it, and writes the problem document of a refusal.
-pub(crate) async fn enclose(
-    State(state): State<Shared>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let id = RequestId::new(&state);
-    request.extensions_mut().insert(id.clone());
-    let method = method_label(request.method());
+/// Ids of requests. They have to differ from each other, here and on every other node; nobody has
+/// to be unable to guess them, so each costs a count and not a question to the system.
+pub(crate) struct RequestIds {
+    start: u64,
+    count: AtomicU64,
+}
+
+impl Default for RequestIds {
+    fn default() -> RequestIds {
+        // Without randomness no request gets far, and each refusal should still be written.
+        let bits = identity::new_uuid(Timestamp::UNIX_EPOCH).unwrap_or_default();
+        RequestIds { start: bits.as_u64_pair().1, count: AtomicU64::new(0) }
+    }
+}
+
+impl RequestIds {
+    /// A new one.
+    pub(crate) fn next(&self, at: Timestamp) -> RequestId {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let milliseconds = u64::try_from(at.as_millisecond()).unwrap_or(0);
+        let mut random = [0; 10];
+        random[..2].copy_from_slice(&self.start.to_be_bytes()[..2]);
+        // An odd factor: within a process no two counts meet.
+        let mixed = self.start.wrapping_add(count.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        random[2..].copy_from_slice(&mixed.to_be_bytes());
+        RequestId(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
+    }
+}
+
+/// Counts and times a request, and writes the problem document of a refusal.
+pub(crate) async fn enclose(request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.extensions());
+    let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let started_at = Instant::now();
 
-    let mut response = next.run(request).await;
+    let response = closed(id, next.run(request).await);
+    // Templates, not paths: the number of label values must not grow with the data.
+    let route = route.map_or("unmatched".to_owned(), |route| route.as_str().to_owned());
+    let labels = labels(route, &method, response.status());
+    count(&labels).increment(1);
+    took(&labels).record(started_at.elapsed());
+    response
+}
+
+/// The answer as it leaves: a refusal as its problem document, and the request's id.
+pub(crate) fn closed(id: RequestId, mut response: Response) -> Response {
+    let text = id.text();
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         // What the router itself added, such as `Allow`, stays.
-        let mut problem = error.problem(&id.0);
+        let mut problem = error.problem(&text);
         for (name, value) in response.headers() {
             if !problem.headers().contains_key(name) && *name != axum::http::header::CONTENT_LENGTH
             {
@@ -66,17 +105,28 @@ pub(crate) async fn enclose(
         }
         response = problem;
     }
-    let header = HeaderValue::from_str(&id.0).expect("an id is ASCII");
+    let header = HeaderValue::from_str(&text).expect("an id is ASCII");
     response.headers_mut().insert(REQUEST_ID, header);
-
-    // Templates, not paths: the number of label values must not grow with the data.
-    let route = route.map_or("unmatched".to_owned(), |route| route.as_str().to_owned());
-    let status = format!("{}xx", response.status().as_u16().div_euclid(100));
-    let labels = [("route", route), ("method", method.to_owned()), ("status", status)];
-    metrics::counter!("outlay_http_requests_total", &labels).increment(1);
-    metrics::histogram!("outlay_http_request_duration_seconds", &labels)
-        .record(started_at.elapsed());
     response
+}
+
+/// What a request is counted under.
+pub(crate) type Labels = [(&'static str, String); 3];
+
+/// What a request is counted under.
+pub(crate) fn labels(route: String, method: &Method, status: StatusCode) -> Labels {
+    let status = format!("{}xx", status.as_u16().div_euclid(100));
+    [("route", route), ("method", method_label(method).to_owned()), ("status", status)]
+}
+
+/// How many requests there were.
+pub(crate) fn count(labels: &Labels) -> Counter {
+    metrics::counter!("outlay_http_requests_total", labels)
+}
+
+/// How long requests took, in seconds.
+pub(crate) fn took(labels: &Labels) -> Histogram {
+    metrics::histogram!("outlay_http_request_duration_seconds", labels)
 }
 
 fn method_label(method: &Method) -> &'static str {
@@ -119,9 +169,9 @@ pub(crate) fn trace() -> Trace {
 
 fn span(request: &Request) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
-    let id = request.extensions().get::<RequestId>().map(RequestId::text);
+    let id = RequestId::of(request.extensions()).text();
     // Neither path nor query: both may hold what a person typed.
-    tracing::info_span!("request", request.id = id, method = %request.method(), route)
+    tracing::info_span!("request", request.id = &*id, method = %request.method(), route)
 }
 
 /// Ends a request that takes too long. What it began to change goes on and is finished.
@@ -133,13 +183,20 @@ pub(crate) async fn within_time(
     let changes = !request.method().is_safe();
     match tokio::time::timeout(state.limits.request_timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) if changes => {
+        Err(_) => too_late(changes).into_response(),
+    }
+}
+
+/// Nobody waits any longer for a request, which `changes` something or not.
+pub(crate) fn too_late(changes: bool) -> ApiError {
+    match changes {
+        true => {
             let detail = "no answer in time; repeat with the same `Idempotency-Key` or id";
-            ApiError::new(Code::OutcomeUnknown, detail).into_response()
+            ApiError::new(Code::OutcomeUnknown, detail)
         }
-        Err(_) => {
+        false => {
             let detail = "no answer in time; ask for less or try again later";
-            ApiError::new(Code::Overloaded, detail).into_response()
+            ApiError::new(Code::Overloaded, detail)
         }
     }
 }

@@ -17,6 +17,7 @@ use serde_path_to_error::Segment;
 use crate::{
     Shared,
     error::{ApiError, Code, FieldError},
+    front::LaneId,
 };
 
 /// An id that can stand in a path.
@@ -62,9 +63,13 @@ impl<T: PathId> FromRequestParts<Shared> for Id<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, ApiError> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| ApiError::not_found())?;
+        let text = match parts.extensions.remove::<LaneId>() {
+            Some(LaneId(text)) => text,
+            None => {
+                let found = Path::<String>::from_request_parts(parts, state).await;
+                found.map_err(|_| ApiError::not_found())?.0
+            }
+        };
         T::of_text(&text).map(Id).ok_or_else(ApiError::not_found)
     }
 }
@@ -150,9 +155,13 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads a JSON body.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // First whether it is JSON at all: that outweighs a wrong value.
+    let is_array = bytes.trim_ascii_start().starts_with(b"[");
+    if !is_array && let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    // Something is wrong: first whether it is JSON at all, which outweighs a wrong value.
     let _: IgnoredAny = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
-    if bytes.trim_ascii_start().starts_with(b"[") {
+    if is_array {
         // Serde would take the items of an array for the fields of an object.
         return Err(FieldError::at("", "expected an object").into());
     }

@@ -1,6 +1,6 @@
 //! Uploaded files: listed, looked at, removed. Uploading has a file of its own.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use domain::{FileId, UploadedFile};
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     dto_file::FileView,
     error::ApiError,
     extract::{Id, Parameters},
+    json_answer::Json,
     pages::{ListQuery, Page, paged},
 };
 

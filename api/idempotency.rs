@@ -173,7 +173,7 @@ impl Once {
             match state.store.claim_request(&claim).await.map_err(ApiError::of_write)? {
                 Claimed::Go(bits) => {
                     let store = Arc::clone(&state.store);
-                    let request_id = caller.request_id.clone();
+                    let request_id = caller.request_id.text().to_string();
                     let first = first_try(store, key, request_id, work(bits));
                     return finished(tokio::spawn(first.in_current_span()))
                         .await?

@@ -11,6 +11,7 @@ mod canonical_body;
 pub mod charge_reports;
 mod charges;
 mod check;
+mod check_text;
 mod cloud_events;
 mod connection_input;
 mod connections;
@@ -44,11 +45,13 @@ mod estimate;
 mod event_input;
 mod extract;
 mod files;
+mod front;
 mod health;
 mod idempotency;
 mod instants;
 mod intake;
 mod iso_duration;
+mod json_answer;
 mod json_decimal;
 mod json_number;
 mod key_secret;
@@ -93,12 +96,13 @@ mod window_input;
 
 use std::sync::{Arc, LazyLock};
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{Router, middleware::from_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::KeyCache;
 pub use end_users::EndUserCache;
 pub use error::Code;
+pub use front::Front;
 pub use own_price_cache::OwnPriceCache;
 pub use reports::Reports;
 pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
@@ -106,17 +110,16 @@ pub use state::{AppState, Catalogue, Limits, LocalToken, SealError, Sealer};
 /// The state as routes take it.
 type Shared = Arc<AppState>;
 
-/// The whole API over `state`. Serve it with connection information
-/// (`into_make_service_with_connect_info`), so that the audit log knows the peer's address.
-pub fn router(state: Arc<AppState>) -> Router {
-    let (router, _) = routes::registered(&state).split_for_parts();
+/// Every route over `state`; [`Front`] goes before it.
+fn router(state: &Shared) -> Router {
+    let (router, _) = routes::registered(state).split_for_parts();
     router
         .method_not_allowed_fallback(envelope::method_not_allowed)
         .fallback(envelope::not_found)
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(envelope::trace())
-        .layer(from_fn_with_state(Arc::clone(&state), envelope::enclose))
-        .with_state(state)
+        .layer(from_fn(envelope::enclose))
+        .with_state(Arc::clone(state))
 }
 
 /// The OpenAPI 3.1 document, as `GET /openapi.json` answers it and `openapi.json` holds it.

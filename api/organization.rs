@@ -1,6 +1,6 @@
 //! The organization: its name and its settings, which both environments share.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use domain::Path;
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     dto_organization::OrganizationView,
     error::ApiError,
     extract::{JsonBytes, json},
+    json_answer::Json,
     organization_input::UpdateOrganization,
 };
 

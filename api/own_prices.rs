@@ -3,7 +3,7 @@
 //!
 //! Live and test have prices of their own. The model `*` of a service is the service itself.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use store::own_prices::{OwnPrice, OwnPricePut, OwnService, PriceOwner, WHOLE_SERVICE};
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     dto_price_row::{ModelPrices, ServicePrices},
     error::{ApiError, Code},
     extract::{JsonBytes, Parameters, PathTexts},
+    json_answer::Json,
     own_price_input::{EntryName, find_service, read_model, read_service},
     pages::{ListQuery, Page, paged},
     state::AppState,

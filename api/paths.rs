@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{Path, Service};
 use engine::{Command, command::PutPath};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use crate::{
     error::{ApiError, FieldError},
     extract::{JsonBytes, Parameters, PathTexts, json, pointer_of},
     idempotency::{Once, OnceHeader, Reply},
+    json_answer::Json,
     pages::{Asked, Page, page_of},
     schemas,
     state::AppState,

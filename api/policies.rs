@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -27,6 +26,7 @@ use crate::{
     error::{ApiError, FieldError},
     extract::{Id, JsonBytes, Parameters, json},
     idempotency::{Once, OnceHeader, Reply},
+    json_answer::Json,
     pages::{Asked, Page, page_of},
     policy_input::{PolicyBody, PolicyPatch},
     pricing::Books,

@@ -1,6 +1,6 @@
 //! Prices: the rows of a model, own ones and the catalogue's.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use jiff::Timestamp;
 use prices::{Catalogue, Model, OwnPrices, Row, Seller};
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use crate::{
     dto_price::{PriceRowView, PricesView},
     error::{ApiError, FieldError},
     extract::Parameters,
+    json_answer::Json,
     own_prices::owner,
     schemas,
 };

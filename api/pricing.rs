@@ -59,21 +59,10 @@ impl Books {
 
     /// Whether nobody knows a price of the model at all, whatever it consumes.
     pub(crate) fn has_no_price(&self, service: &Service, model: &str, at: Timestamp) -> bool {
-        let asked = AskedPrice {
-            service: service.clone(),
-            model: model.to_owned(),
-            answered_model: None,
-            usage: Usage { input_tokens: Some(1), ..Usage::default() },
-            usage_place: "",
-            context: RateContext::default(),
-            beyond: vec![],
-            at,
-        };
-        let Ok(priced) = asked.priced(self) else { return false };
-        let is_whole = |missing: &Missing| {
-            matches!(missing, Missing::Model | Missing::Service | Missing::RowAt(_))
-        };
-        priced.estimate.missing.iter().any(is_whole)
+        let (usage, context) = (Usage::default(), RateContext::default());
+        let service = service.as_str();
+        let call = Call { service, model, usage: &usage, context: &context, beyond: &[], at };
+        !self.catalogue.has_price(&self.own(), &call)
     }
 
     fn own(&self) -> [&OwnPrices; 2] {

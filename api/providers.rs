@@ -1,7 +1,7 @@
 //! What can be connected, and what can be uploaded: the catalogue, from the connectors' and
 //! parsers' own words.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
 use crate::{
     Shared,
@@ -9,6 +9,7 @@ use crate::{
     dto_provider::{FormatView, ProviderView},
     error::ApiError,
     extract::Parameters,
+    json_answer::Json,
     pages::{self, Asked, ListQuery, Page, refused_cursor},
 };
 

@@ -4,7 +4,6 @@
 //! of one reservation is one and the same, however often it is sent.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
@@ -27,6 +26,7 @@ use crate::{
     error::{ApiError, Code},
     extract::{Id, JsonBytes, json},
     idempotency::{Once, OnceHeader, REPLAYED},
+    json_answer::Json,
     pricing::Books,
     reservation_input::{CommitBody, ExtendBody, ReservationBody},
     schemas,

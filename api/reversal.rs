@@ -2,7 +2,6 @@
 //! groups, so that every sum is as if it had never come. The event itself stays as it was booked.
 
 use axum::{
-    Json,
     extract::State,
     http::HeaderValue,
     response::{IntoResponse, Response},
@@ -28,6 +27,7 @@ use crate::{
     error::{ApiError, Code, FieldError},
     extract::{Id, JsonBytes, json},
     idempotency::{Once, OnceHeader, REPLAYED},
+    json_answer::Json,
     reported_events::find_event,
     state::AppState,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use bytes::Bytes;
 use domain::{ConnectionId, ConnectionStatus, SyncId, connection::Sync as SyncRun};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use crate::{
     error::{ApiError, Code},
     extract::{Id, JsonBytes, Parameters, json},
     idempotency::{Once, OnceHeader, Reply},
+    json_answer::Json,
     pages::{ListQuery, Page, paged},
     state::AppState,
 };

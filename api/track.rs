@@ -1,7 +1,7 @@
 //! Reported usage: every event by itself, so that one that is wrong never sinks its batch, and sent
 //! again counts once.
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use bytes::Bytes;
 use domain::Path;
 use engine::{Command, Event, Request, command::Once};
@@ -26,6 +26,7 @@ use crate::{
     event_input::EventBody,
     extract::json,
     intake::IntakeBytes,
+    json_answer::Json,
     pricing::Books,
     spend::Spend,
     state::AppState,

@@ -1,7 +1,7 @@
 //! Reported usage, event by event: newest first, and one by its id. Both read the facts only, which
 //! have every acknowledged event within a second.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use domain::{EventId, KeyId, Path, Service};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::{
     end_users::{EndUserNames, asked_number},
     error::{ApiError, FieldError},
     extract::{Id, Parameters, PathId},
+    json_answer::Json,
     pages::{self, Asked, Page, refused_cursor},
     period,
     reported_events::{EventQuery, find_event, list_events},

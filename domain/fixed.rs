@@ -6,7 +6,7 @@
 //! [`parse_rounded`] for amounts from providers and files, which rounds half-even once and says
 //! what was left over.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 /// Digits after the decimal point.
 pub const SCALE: u32 = 15;
@@ -111,17 +111,80 @@ pub const fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
 /// Writes a fixed-point integer as plain decimal text: no exponent, no trailing zeros after the
 /// point.
 pub fn write_decimal(value: i128, out: &mut impl fmt::Write) -> fmt::Result {
-    let magnitude = value.unsigned_abs();
-    if value < 0 {
-        out.write_char('-')?;
+    out.write_str(&DecimalText::new(value))
+}
+
+/// The plain decimal text of a fixed-point integer, without asking for memory.
+#[derive(Clone, Copy)]
+pub struct DecimalText {
+    bytes: [u8; DECIMAL_MAX],
+    start: usize,
+    end: usize,
+}
+
+/// A sign, the 39 digits of the largest number, and a point.
+const DECIMAL_MAX: usize = 41;
+
+impl DecimalText {
+    /// The text of a number of which `ONE` is one.
+    #[must_use]
+    pub fn new(value: i128) -> DecimalText {
+        DecimalText::with_decimals::<{ SCALE as usize }>(value)
     }
-    write!(out, "{}", magnitude.div_euclid(ONE.unsigned_abs()))?;
-    let fraction = magnitude.rem_euclid(ONE.unsigned_abs());
-    if fraction == 0 {
-        return Ok(());
+
+    /// The text of a number of which ten to the power of `DECIMALS`, up to 15, is one.
+    #[must_use]
+    #[expect(clippy::arithmetic_side_effects, reason = "places in a buffer that holds every digit")]
+    pub fn with_decimals<const DECIMALS: usize>(value: i128) -> DecimalText {
+        const { assert!(DECIMALS <= SCALE as usize, "a fraction fits 64 bits") };
+        let mut bytes = [b'0'; DECIMAL_MAX];
+        let one = 10_u128.pow(DECIMALS as u32);
+        let (whole, fraction) = (value.unsigned_abs() / one, value.unsigned_abs() % one);
+        let point = DECIMAL_MAX - DECIMALS - 1;
+        let mut end = point;
+        if fraction != 0 {
+            bytes[point] = b'.';
+            write_digits(fraction, &mut bytes[point + 1..]);
+            let zeros = bytes.iter().rev().take_while(|digit| **digit == b'0').count();
+            end = DECIMAL_MAX - zeros;
+        }
+        // Zero is written as well.
+        let mut start = write_digits(whole, &mut bytes[..point]).min(point - 1);
+        if value < 0 {
+            start -= 1;
+            bytes[start] = b'-';
+        }
+        DecimalText { bytes, start, end }
     }
-    let digits = format!("{fraction:015}");
-    write!(out, ".{}", digits.trim_end_matches('0'))
+}
+
+/// Writes the digits at the end of a buffer that holds zeros and has room for all; gives the place
+/// of the first of them.
+#[expect(clippy::arithmetic_side_effects, reason = "places in a buffer that holds every digit")]
+fn write_digits(mut number: u128, bytes: &mut [u8]) -> usize {
+    let digit = |value: u64| b'0' + u8::try_from(value).expect("one digit");
+    let mut start = bytes.len();
+    // Sixty-four bits divide many times faster.
+    while u64::try_from(number).is_err() {
+        start -= 1;
+        bytes[start] = digit(u64::try_from(number % 10).expect("one digit"));
+        number /= 10;
+    }
+    let mut rest = u64::try_from(number).expect("what is larger was written");
+    while rest > 0 {
+        start -= 1;
+        bytes[start] = digit(rest % 10);
+        rest /= 10;
+    }
+    start
+}
+
+impl Deref for DecimalText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.start..self.end]).expect("digits are ASCII")
+    }
 }
 
 struct Parsed {

@@ -3,7 +3,7 @@
 //! The alphabet is Crockford's in lower case, so that text order is time order. Domain makes no ids
 //! (that needs a clock and randomness); it takes the 128 bits from whoever does.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 use uuid::Uuid;
 
@@ -40,6 +40,12 @@ macro_rules! ids {
                 self.0
             }
 
+            /// The id as text, without asking for memory.
+            #[must_use]
+            pub fn text(&self) -> IdText {
+                IdText::new($prefix, self.0)
+            }
+
             /// Reads `prefix_…`.
             ///
             /// # Errors
@@ -53,7 +59,7 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}_{}", $prefix, encode(self.0))
+                f.write_str(&self.text())
             }
         }
 
@@ -90,15 +96,38 @@ ids! {
     AuditId = "audit";
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "shifts stay below 130 bits")]
-fn encode(uuid: Uuid) -> String {
-    let bits = uuid.as_u128();
-    let digit = |index: usize| {
-        let shift = 5 * (TEXT_LENGTH - 1 - index);
-        let value = usize::try_from((bits >> shift) & 31).expect("five bits fit");
-        char::from(ALPHABET[value])
-    };
-    (0..TEXT_LENGTH).map(digit).collect()
+/// The text of an id: `prefix_` and 26 characters.
+#[derive(Clone, Copy)]
+pub struct IdText {
+    bytes: [u8; TEXT_MAX],
+    length: usize,
+}
+
+/// Prefixes have up to five letters.
+const TEXT_MAX: usize = 5 + 1 + TEXT_LENGTH;
+
+impl IdText {
+    #[expect(clippy::arithmetic_side_effects, reason = "shifts stay below 130 bits")]
+    fn new(prefix: &str, uuid: Uuid) -> IdText {
+        let mut bytes = [b'_'; TEXT_MAX];
+        let start = prefix.len() + 1;
+        bytes[..prefix.len()].copy_from_slice(prefix.as_bytes());
+        let mut bits = uuid.as_u128();
+        let length = start + TEXT_LENGTH;
+        for digit in bytes[start..length].iter_mut().rev() {
+            *digit = ALPHABET[usize::from(bits.to_le_bytes()[0] & 31)];
+            bits >>= 5;
+        }
+        IdText { bytes, length }
+    }
+}
+
+impl Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).expect("prefixes and digits are ASCII")
+    }
 }
 
 fn decode(text: &str) -> Option<Uuid> {

@@ -1,6 +1,8 @@
 //! Following decisions. Small, total, without judgement: the same decisions give the same state on
 //! every node and every release that reads them.
 
+use std::sync::Arc;
+
 use crate::booking::TOLD_BITS;
 use crate::calendar::first_counted_bucket;
 use crate::command::{Ended, EndedHow, Measures, Micros, PathNo, PolicyNo, PutPath, WindowNo};
@@ -150,7 +152,7 @@ impl State {
 
     fn apply_change(&mut self, policy: PolicyNo, change: &PolicyChange) {
         let Some(policy) = self.policy_mut(policy) else { return };
-        let record = &mut policy.record;
+        let record = Arc::make_mut(&mut policy.record);
         record.limit = change.limit.unwrap_or(record.limit);
         record.mode = change.mode.unwrap_or(record.mode);
         record.allow_on_unavailable =
@@ -280,7 +282,7 @@ impl Policy {
     /// A policy that has counted nothing.
     pub(crate) fn blank(record: &PolicyRecord, path: PathNo) -> Policy {
         Policy {
-            record: record.clone(),
+            record: Arc::new(record.clone()),
             path,
             opening: false,
             made_seq: 0,

@@ -1,6 +1,8 @@
 //! Looking: whether a call may be made now, and how full each policy is. Writes nothing, and sees
 //! time pass by itself: what is over at the instant of the question holds nothing any more.
 
+use serde::{Deserialize, Serialize};
+
 use crate::command::{Micros, PathNo, PolicyNo};
 use crate::policy::{Mode, Policy};
 use crate::state::State;
@@ -20,7 +22,7 @@ pub struct PolicyView<'a> {
 }
 
 /// How full the fullest policy of a path is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Health {
     /// No policy.
     None,

@@ -41,7 +41,7 @@ impl State {
 
     pub(crate) fn decide_create_policy(&self, record: &PolicyRecord) -> Chosen {
         if let Some(existing) = self.policy_number(record.id).and_then(|no| self.policy(no)) {
-            return match existing.record == *record {
+            return match *existing.record == *record {
                 true => Ok(None),
                 false => Err(Refusal::Conflict),
             };

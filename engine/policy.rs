@@ -1,6 +1,7 @@
 //! Policies as the state keeps them: what they are, their open windows, and what was counted.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use domain::policy::WindowRule;
 use serde::{Deserialize, Serialize};
@@ -107,8 +108,9 @@ pub enum Window {
 /// A policy in the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// What it is.
-    pub record: PolicyRecord,
+    /// What it is. Whoever looks at it shares it.
+    #[serde(with = "shared")]
+    pub record: Arc<PolicyRecord>,
     /// Its path's number.
     pub path: PathNo,
     /// Whether it waits for what its window had used before it was made; it refuses nothing yet.
@@ -184,5 +186,35 @@ impl From<WindowRule> for Window {
             WindowRule::Sliding { micros } => Window::Sliding(micros),
             WindowRule::Total => Window::Total,
         }
+    }
+}
+
+/// A shared record is written as the record.
+pub mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::PolicyRecord;
+
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
+        record: &Arc<PolicyRecord>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        PolicyRecord::serialize(record, serializer)
+    }
+
+    /// Reads a record, which nobody shares yet.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<PolicyRecord>, D::Error> {
+        PolicyRecord::deserialize(deserializer).map(Arc::new)
     }
 }

@@ -42,15 +42,6 @@ pub struct NewKey {
     pub key: ApiKey,
 }
 
-/// What a presented key says about itself, before anybody has looked it up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PresentedKey {
-    /// Which world it claims to open; what is stored decides.
-    pub environment: Environment,
-    /// Its hash, to look it up with.
-    pub sha256: [u8; 32],
-}
-
 /// Makes a key of new bits under a new id. Nothing is stored.
 ///
 /// # Errors
@@ -110,20 +101,20 @@ pub fn hash_key(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// Reads a presented key; `None` where the text cannot be one, so that nothing needs to be looked
-/// up.
+/// Which world a presented key claims to open; what is stored decides. `None` where the text cannot
+/// be a key, so that nothing needs to be looked up.
 ///
 /// ```
-/// assert_eq!(identity::parse_api_key("outlay_live_tooshort"), None);
+/// assert_eq!(identity::environment_of_key("outlay_live_tooshort"), None);
 /// ```
 #[must_use]
-pub fn parse_api_key(text: &str) -> Option<PresentedKey> {
+pub fn environment_of_key(text: &str) -> Option<Environment> {
     let (environment, random) = [Environment::Live, Environment::Test]
         .into_iter()
         .find_map(|environment| Some((environment, text.strip_prefix(prefix(environment))?)))?;
     let is_key = random.len() == RANDOM_CHARACTERS
         && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_key.then(|| PresentedKey { environment, sha256: hash_key(text) })
+    is_key.then_some(environment)
 }
 
 const fn prefix(environment: Environment) -> &'static str {
@@ -169,8 +160,8 @@ mod tests {
             let text = made.secret.expose();
             let start = format!("outlay_{}_", environment.as_str());
             assert!(text.starts_with(&start) && text.len() == start.len() + 43);
-            let presented = parse_api_key(text).unwrap();
-            assert_eq!(presented, PresentedKey { environment, sha256: made.key.sha256 });
+            assert_eq!(environment_of_key(text), Some(environment));
+            assert_eq!(hash_key(text), made.key.sha256);
         }
     }
 
@@ -180,7 +171,7 @@ mod tests {
         let text = |bits: [u8; 32]| {
             let made = api_key_of(request(Environment::Live), id, &Zeroizing::new(bits));
             assert_eq!((made.key.id, made.key.sha256), (id, hash_key(made.secret.expose())));
-            assert!(parse_api_key(made.secret.expose()).is_some());
+            assert!(environment_of_key(made.secret.expose()).is_some());
             made.secret.expose().to_owned()
         };
         assert_eq!(text([0; 32]), format!("outlay_live_{}", "0".repeat(43)));
@@ -213,7 +204,7 @@ mod tests {
     #[test]
     fn texts_of_another_shape_are_no_keys() {
         let random = "a".repeat(43);
-        assert!(parse_api_key(&format!("outlay_live_{random}")).is_some());
+        assert!(environment_of_key(&format!("outlay_live_{random}")).is_some());
         for text in [
             String::new(),
             random.clone(),
@@ -225,7 +216,7 @@ mod tests {
             format!("outlay_live_{}-", &random[1..]),
             format!("outlay_live_{}é", &random[2..]),
         ] {
-            assert_eq!(parse_api_key(&text), None, "{text}");
+            assert_eq!(environment_of_key(&text), None, "{text}");
         }
     }
 

@@ -8,8 +8,8 @@ mod first_start;
 mod new_id;
 
 pub use api_key::{
-    KeyBits, KeyRequest, NewKey, PresentedKey, api_key_of, hash_key, key_text, make_api_key,
-    new_key_bits, parse_api_key,
+    KeyBits, KeyRequest, NewKey, api_key_of, environment_of_key, hash_key, key_text, make_api_key,
+    new_key_bits,
 };
 pub use audit_chain::{ChainVerdict, verify_audit_chain};
 pub use error::IdentityError;

@@ -262,6 +262,15 @@ impl Catalogue {
         let used = Used { service, model, row, confidence };
         finish(lines.lines, choice.missing, choice.notes, used)
     }
+
+    /// Whether anybody has a price for a call at its time, whatever it consumes.
+    #[must_use]
+    pub fn has_price(&self, own: &[&OwnPrices], call: &Call<'_>) -> bool {
+        let is_whole = |missing: &Missing| {
+            matches!(missing, Missing::Model | Missing::Service | Missing::RowAt(_))
+        };
+        !Choice::of(self, own, call).missing.iter().any(is_whole)
+    }
 }
 
 fn finish<'c>(

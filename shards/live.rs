@@ -89,6 +89,11 @@ impl Live {
         Position { incarnation: core.loaded.incarnation, seq: core.loaded.state.seq() }
     }
 
+    /// How long ago it was sure that nothing newer is in the journal.
+    pub(crate) fn age(&self) -> Duration {
+        self.core().confirmed_at.elapsed()
+    }
+
     /// Gives the shard up: everything that waits or comes hears why.
     pub(crate) fn stop(&self, error: &ShardError) {
         tracing::error!(shard = ?self.shard, error = %error, "a shard was stopped");

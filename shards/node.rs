@@ -154,21 +154,22 @@ impl Caps for Shards {
     ) -> Result<Reply, ShardError> {
         let live = self.live(shard).await?;
         let is_behind = least.is_some_and(|least| live.position() < least);
-        let age = live.core().confirmed_at.elapsed();
         let limits = &live.parts.limits;
         let mut stale_ms = None;
-        if is_behind || !limits.is_alone && age > limits.fresh_for {
+        if is_behind || !limits.is_alone && live.age() > limits.fresh_for {
             match self.confirm(&live).await {
                 Ok(()) => {}
                 Err(error) if is_behind => return Err(error),
-                Err(_) => stale_ms = Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+                Err(_) => stale_ms = Some(millis(live.age())),
             }
         }
         // What is not durable yet is nobody's to hear, unless it takes so long that nobody is sure.
-        let settled = tokio::time::timeout(limits.fresh_for, live.settled.read()).await;
-        if settled.is_err() {
-            let age = live.core().confirmed_at.elapsed();
-            stale_ms = Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let settled = match live.settled.try_read() {
+            Ok(settled) => Some(settled),
+            Err(_) => tokio::time::timeout(limits.fresh_for, live.settled.read()).await.ok(),
+        };
+        if settled.is_none() {
+            stale_ms = Some(millis(live.age()));
         }
         let (mut said, position, forgotten_seq) = {
             let core = live.core();
@@ -186,6 +187,10 @@ impl Caps for Shards {
         }
         Ok(Reply { said, position, stale_ms })
     }
+}
+
+fn millis(age: Duration) -> u64 {
+    u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Queues a group and waits for its answers.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use engine::Entry;
 use store::facts::{Checkpoint, Projected};
 use store::journal::{JournalEntry, Shard};
+use tokio::time::Instant;
 
 use crate::error::ShardError;
 use crate::facts;
@@ -60,6 +61,7 @@ impl Projector {
         let mut upkeep = Upkeep::new(Arc::clone(&self.live));
         live.projected.send_replace(from.seq);
         let mut kept = live.kept.subscribe();
+        let mut begin_at = Instant::now();
         loop {
             upkeep.tend(&shadow).await?;
             let is_begun_anew = || live.position().incarnation > shadow.incarnation;
@@ -73,8 +75,17 @@ impl Projector {
             if live.position().incarnation > shadow.incarnation {
                 return Ok(());
             }
+            // A chunk costs as much for one entry as for many: under load some gather first. One
+            // that comes after a pause is not kept waiting.
+            tokio::time::sleep_until(begin_at).await;
+            begin_at = Instant::now() + CHUNK_EVERY;
             match self.project_next(&mut shadow, from).await? {
-                Some(to) => (from, self.from) = (to, to),
+                Some(to) => {
+                    if live.position().seq > to.seq.saturating_add(BACKLOG) {
+                        begin_at = Instant::now();
+                    }
+                    (from, self.from) = (to, to);
+                }
                 None => return Ok(()),
             }
         }
@@ -133,6 +144,12 @@ impl Projector {
         Ok(())
     }
 }
+
+/// How soon after a chunk's beginning the next one begins.
+const CHUNK_EVERY: Duration = Duration::from_millis(20);
+
+/// With more entries than that behind, nobody waits for more to gather.
+const BACKLOG: u64 = 32;
 
 /// How long nothing happens before upkeep is looked at again.
 const IDLE: Duration = Duration::from_secs(30);

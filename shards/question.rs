@@ -1,8 +1,10 @@
 //! Questions: what can be asked of a shard without changing it, and what it says. Both travel
 //! between nodes, since only a shard's home has it in memory.
 
+use std::sync::Arc;
+
 use engine::command::{Ended, EndedHow, Micros};
-use engine::policy::PolicyRecord;
+use engine::policy::{PolicyRecord, shared};
 use engine::state::PathNode;
 use engine::{Health, PolicyView, State};
 use serde::{Deserialize, Serialize};
@@ -66,7 +68,8 @@ pub struct CheckView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyStanding {
     /// What it is.
-    pub record: PolicyRecord,
+    #[serde(with = "shared")]
+    pub record: Arc<PolicyRecord>,
     /// Whether it waits for what its window had used before it was made.
     pub is_opening: bool,
     /// What was spent in the window.
@@ -80,7 +83,7 @@ pub struct PolicyStanding {
     /// Whether nothing more may be begun under it.
     pub is_exhausted: bool,
     /// How full.
-    pub health: String,
+    pub health: Health,
 }
 
 /// A path.
@@ -89,7 +92,7 @@ pub struct PathView {
     /// What is said of it.
     pub node: PathNode,
     /// How full the fullest of its policies is.
-    pub health: String,
+    pub health: Health,
 }
 
 /// A reservation.
@@ -171,22 +174,21 @@ fn paths(state: &State, below: &str, now: Micros) -> Vec<PathView> {
 }
 
 fn path_view(state: &State, number: u32, now: Micros) -> PathView {
-    let health = state.health(number, now).as_str().to_owned();
-    PathView { node: state.path(number).clone(), health }
+    PathView { node: state.path(number).clone(), health: state.health(number, now) }
 }
 
 /// A policy as it stands, by value.
 #[must_use]
 pub fn standing(view: &PolicyView<'_>) -> PolicyStanding {
     PolicyStanding {
-        record: view.policy.record.clone(),
+        record: Arc::clone(&view.policy.record),
         is_opening: view.policy.opening,
         used: view.progress.used,
         held: view.progress.held,
         window_start: view.progress.start,
         resets_at: view.progress.resets_at,
         is_exhausted: view.is_exhausted,
-        health: Health::of(view.policy, &view.progress).as_str().to_owned(),
+        health: Health::of(view.policy, &view.progress),
     }
 }
 

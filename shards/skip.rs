@@ -212,7 +212,8 @@ impl Skips {
         self.0.iter().any(|(skipped, said_at)| (*skipped..*said_at).contains(&seq))
     }
 
-    /// Looks at everything after `after`. Whether it says something new about entries up to `until`.
+    /// Looks at everything after `after`: whether it says something new about entries up to
+    /// `until`.
     pub(crate) async fn learn(
         &mut self,
         parts: &Parts,

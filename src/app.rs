@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use api::{AppState, Catalogue, LocalToken, charge_reports::ChargeReports};
+use axum::{ServiceExt, extract::Request};
 use connectors::{Driver, HttpTransport};
 use domain::{Clock, OrganizationId, Secret};
 use jobs::{ImportFile, Job, Runner, RunnerHandle, SweepStore, SyncConnection, Ticks};
@@ -118,9 +119,9 @@ impl App {
         }
         let doors = peers::router(cluster.clone(), peer_key, Arc::new(SystemClock));
         let doors = doors.merge(operator_doors(&cluster, keys, &local_token));
-        let router = api::router(Arc::new(state)).merge(doors);
+        let front = api::Front::new(Arc::new(state), doors);
         let (stop_server, stopped) = oneshot::channel();
-        let server = tokio::spawn(serve(listener, router, stopped));
+        let server = tokio::spawn(serve(listener, front, stopped));
         let first_key = first.map(|first| first.key);
         let mongo = opened.mongo;
         Ok(App {
@@ -155,8 +156,8 @@ impl App {
     }
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, stopped: oneshot::Receiver<()>) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+async fn serve(listener: TcpListener, front: api::Front, stopped: oneshot::Receiver<()>) {
+    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(front);
     let until_stopped = async move {
         // A dropped sender stops it as well.
         let _stopped = stopped.await;

@@ -1,5 +1,5 @@
-//! Who may say what only an operator says: a command on the server's own machine, or a live key with
-//! the scope `admin`. The routes by which they say it are no part of the API.
+//! Who may say what only an operator says: a command on the server's own machine, or a live key
+//! with the scope `admin`. The routes by which they say it are no part of the API.
 
 use std::sync::Arc;
 
@@ -53,15 +53,16 @@ impl Door {
     }
 
     async fn operator(&self, token: &str) -> store::Result<Option<Operator>> {
-        if identity::hash_key(token) == self.local_sha256 {
+        let sha256 = identity::hash_key(token);
+        if sha256 == self.local_sha256 {
             let actor = Actor::key("local".to_owned(), None, None);
             return Ok(Some(Operator { actor, organization: None }));
         }
-        let Some(presented) = identity::parse_api_key(token) else { return Ok(None) };
-        let key = self.store.api_key_by_hash(&presented.sha256).await?;
+        let Some(environment) = identity::environment_of_key(token) else { return Ok(None) };
+        let key = self.store.api_key_by_hash(&sha256).await?;
         let key = key.filter(|key| {
             key.is_valid_at(self.clock.now())
-                && key.environment == presented.environment
+                && key.environment == environment
                 && key.environment == Environment::Live
                 && key.path_prefix.is_none()
                 && key.scopes.contains(&Scope::Admin)

@@ -1,7 +1,9 @@
 //! How fast caps answer over HTTP, beside a floor: an endpoint of the same HTTP stack that parses a
 //! JSON body of 300 bytes and gives it back. Each round asks the floor and one of ours in turn, so
 //! what is compared was measured within the same seconds; the median of the rounds' ratios is told.
-//! Requests go to the real binary on an SQLite store; every reservation and report is durable.
+//! Requests go to the real binary on an SQLite store; every reservation and report is durable. The
+//! floor is a process of its own, as the server is. `cargo bench --bench caps -- check` measures
+//! only what has `check` in its name.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
 
@@ -9,6 +11,7 @@ mod load;
 
 use std::{
     net::SocketAddr,
+    process::Stdio,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -17,6 +20,10 @@ use anyhow::{Context, Result};
 use axum::{Json, Router, routing::post};
 use product::{Backend, Home, Product};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
 use load::{Measured, Target, measure};
 
@@ -24,13 +31,20 @@ const OUTLAY: &str = env!("CARGO_BIN_EXE_outlay");
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(1);
 
+/// The argument with which this program is the floor.
+const SERVE_FLOOR: &str = "serve-floor";
+
 fn main() -> Result<()> {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run())
+    match wanted.as_deref() {
+        Some(SERVE_FLOOR) => runtime.block_on(serve_floor()),
+        wanted => runtime.block_on(run(wanted.unwrap_or_default())),
+    }
 }
 
-async fn run() -> Result<()> {
-    let floor = start_floor().await?;
+async fn run(wanted: &str) -> Result<()> {
+    let (_floor, floor) = start_floor().await?;
     let home = Home::new(OUTLAY, &Backend::Sqlite)?;
     let product = Product::start_with(&home, &["--log", "warn,outlay=info"]).await?;
     for path in ["", "acme", "acme/search", "acme/search/rewrite"] {
@@ -43,7 +57,9 @@ async fn run() -> Result<()> {
     println!("{ROUNDS} rounds of {ROUND:?} each; ratios to the floor of the same round, medians");
     for connections in [64, 256] {
         // More batches at once than that are more than a shard's queue takes.
-        let fits = |(_, unit, _): &(&str, usize, Target)| *unit == 1 || connections <= 64;
+        let fits = |(name, unit, _): &(&str, usize, Target)| {
+            name.contains(wanted) && (*unit == 1 || connections <= 64)
+        };
         for ours in targets(&product).into_iter().filter(fits) {
             compare(&floor, &ours, connections).await?;
         }
@@ -118,11 +134,22 @@ async fn compare(
     Ok(())
 }
 
-/// The floor, in this process.
-async fn start_floor() -> Result<SocketAddr> {
+/// The floor, as a process that ends with this one.
+async fn start_floor() -> Result<(Child, SocketAddr)> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(SERVE_FLOOR)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut address = String::new();
+    let stdout = child.stdout.take().context("what it says is piped")?;
+    BufReader::new(stdout).read_line(&mut address).await?;
+    Ok((child, address.trim().parse()?))
+}
+
+async fn serve_floor() -> Result<()> {
     let router = Router::new().route("/echo", post(|Json(body): Json<Value>| async { Json(body) }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(address)
+    println!("{}", listener.local_addr()?);
+    Ok(axum::serve(listener, router).await?)
 }

@@ -22,7 +22,7 @@ pub(crate) async fn restarted(app: &mut TestApp, store: &Arc<SqliteStore>) -> Ar
         limits: shards::Limits::default(),
         formats: Default::default(),
     }));
-    app.router = app.node_over(Limits::default(), false, shards.clone());
+    app.router = Some(app.node_over(Limits::default(), false, shards.clone()));
     shards
 }
 

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use api::{
-    AppState, Catalogue, Limits, LocalToken, Reports, SealError, Sealer,
+    AppState, Catalogue, Front, Limits, LocalToken, Reports, SealError, Sealer,
     reports::{ChargePage, ChargeQuery, CostQuery, CostReport, ReportError},
 };
 use axum::{
@@ -164,7 +164,7 @@ impl Reports for LaidOutReports {
 
 /// The API with all that it stands on.
 pub(crate) struct TestApp {
-    pub(crate) router: Router,
+    pub(crate) router: Option<Front>,
     pub(crate) store: Arc<dyn Store>,
     /// The same store, for shards.
     pub(crate) sqlite: Arc<SqliteStore>,
@@ -213,7 +213,7 @@ impl TestApp {
             is_another: AtomicBool::new(false),
         });
         let mut app = TestApp {
-            router: Router::new(),
+            router: None,
             store,
             sqlite,
             vault,
@@ -227,12 +227,12 @@ impl TestApp {
             owner: first.key.expose().to_owned(),
             folder,
         };
-        app.router = app.node(limits, allow_private_urls);
+        app.router = Some(app.node(limits, allow_private_urls));
         app
     }
 
     /// A server over the same store that remembers nothing of what the others have looked up.
-    pub(crate) fn node(&self, limits: Limits, allow_private_urls: bool) -> Router {
+    pub(crate) fn node(&self, limits: Limits, allow_private_urls: bool) -> Front {
         self.node_over(limits, allow_private_urls, self.caps.clone())
     }
 
@@ -242,7 +242,7 @@ impl TestApp {
         limits: Limits,
         allow_private_urls: bool,
         caps: Arc<dyn Caps>,
-    ) -> Router {
+    ) -> Front {
         let (counter, panics) = (Arc::clone(&self.wake_count), Arc::clone(&self.wake_panics));
         let token = identity::hash_key(LOCAL_TOKEN);
         let state = AppState {
@@ -267,7 +267,7 @@ impl TestApp {
             own_prices: api::OwnPriceCache::default(),
             end_users: api::EndUserCache::default(),
         };
-        api::router(Arc::new(state))
+        Front::new(Arc::new(state), Router::new())
     }
 
     /// A new key of this organization.
@@ -314,7 +314,7 @@ impl TestApp {
     /// A request with the owner's key.
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         Call {
-            router: self.router.clone(),
+            router: self.router.clone().expect("it has started"),
             method: method.to_owned(),
             path: path.to_owned(),
             headers: vec![],
@@ -348,7 +348,7 @@ pub(crate) fn connection_body(name: &str) -> Value {
 
 /// A request on its way.
 pub(crate) struct Call {
-    router: Router,
+    router: Front,
     method: String,
     path: String,
     headers: Vec<(String, String)>,
@@ -358,7 +358,7 @@ pub(crate) struct Call {
 
 impl Call {
     /// The same on another server.
-    pub(crate) fn on(mut self, node: &Router) -> Call {
+    pub(crate) fn on(mut self, node: &Front) -> Call {
         self.router = node.clone();
         self
     }

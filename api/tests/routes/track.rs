@@ -357,7 +357,7 @@ async fn end_users_are_booked_by_number_and_never_by_name() {
     let found = app.store.find_end_user(shard(Environment::Test), "ann@x").await.unwrap();
     assert_eq!(found, None, "each environment has its own");
     assert!(!format!("{:?}", app.caps.decisions()).contains("@x"));
-    app.router = app.node(Limits::default(), false);
+    app.router = Some(app.node(Limits::default(), false));
     track(&app, &[of("6", "bea@x"), of("7", "dee@x")]).await;
     assert_eq!(booked_for(&app)[4..], [Some(2), Some(3)], "every node gives the same");
 }

@@ -309,7 +309,7 @@ impl Run {
             let found = state.policy(PolicyNo::try_from(number).unwrap());
             assert_eq!(found.is_none(), expected.removed);
             let Some(found) = found else { continue };
-            assert_eq!(found.record, expected.record);
+            assert_eq!(*found.record, expected.record);
             assert_eq!(found.opening, expected.opening);
             let progress = state.progress(found, model.time);
             assert_eq!(progress.used, model.used_at(number, model.time), "{number} {found:?}");
