@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use crate::{dto_policy::StandingView, error::Code, schemas};
 
-/// Whether a call may be made now. Answers are written by `check_text`, to the same bytes.
+// Answers are written by `check_text`, to the same bytes.
+/// Whether a call may be made now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CheckView {
     /// Whether.

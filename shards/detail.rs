@@ -3,6 +3,7 @@
 //! its place in the journal and stands nowhere: see [`crate::facts::event_id`].
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use domain::{Quantity, Usage};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub struct EventDetail {
     /// The model as it was named, where that differs from the canonical one.
     pub named_model: Option<String>,
     /// What was consumed, by unit, in millionths.
+    #[serde(with = "amounts")]
     pub quantities: Vec<(UnitName, i128)>,
     /// The price row that was used, by its name in its catalogue.
     pub price_row: Option<String>,
@@ -136,6 +138,14 @@ impl EventDetail {
     pub fn decode(bytes: &[u8]) -> Option<EventDetail> {
         postcard::from_bytes(bytes).ok()
     }
+
+    /// Where in such bytes the id's text is, after one byte with its length; `None` where that is
+    /// not one byte.
+    pub(crate) fn id_place(bytes: &[u8]) -> Option<Range<usize>> {
+        let [source, length, ..] = *bytes else { return None };
+        let end = 2 + usize::from(length);
+        (source < 128 && length < 128 && end <= bytes.len()).then_some(2..end)
+    }
 }
 
 /// What was consumed, in the journal's form. Zero is said too.
@@ -166,5 +176,69 @@ impl UnitName {
             }
             UnitName::Custom(name) => format!("custom:{name}"),
         }
+    }
+}
+
+/// Quantities in the journal: whole ones, as nearly all are, take less than half as much.
+mod amounts {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use super::UnitName;
+
+    const WHOLE: i128 = 1_000_000;
+
+    #[derive(Serialize, Deserialize)]
+    enum Amount {
+        Whole(i128),
+        Micros(i128),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        quantities: &[(UnitName, i128)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(quantities.iter().map(|(unit, micros)| match micros % WHOLE {
+            0 => (unit, Amount::Whole(micros / WHOLE)),
+            _ => (unit, Amount::Micros(*micros)),
+        }))
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
+        deserializer: D,
+    ) -> Result<Vec<(UnitName, i128)>, D::Error> {
+        let amounts: Vec<(UnitName, Amount)> = Vec::deserialize(deserializer)?;
+        let too_many = || D::Error::custom("a quantity is too large");
+        let micros = |(unit, amount)| match amount {
+            Amount::Whole(whole) => Ok((unit, whole.checked_mul(WHOLE).ok_or_else(too_many)?)),
+            Amount::Micros(micros) => Ok((unit, micros)),
+        };
+        amounts.into_iter().map(micros).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_reads_back_whatever_its_quantities() {
+        let micros = [0, 1, -1, 999_999, 1_000_000, -3_000_000, i128::MAX, i128::MIN];
+        let quantities = micros.map(|micros| (UnitName::Known(0), micros)).to_vec();
+        let detail = EventDetail { quantities, ..EventDetail::default() };
+        assert_eq!(EventDetail::decode(&detail.encode()), Some(detail));
+    }
+
+    #[test]
+    fn an_id_is_found_where_it_is() {
+        for id in [String::new(), "a".to_owned(), "x".repeat(127)] {
+            let bytes = EventDetail { id: id.clone(), ..EventDetail::default() }.encode();
+            assert_eq!(
+                EventDetail::id_place(&bytes).map(|place| &bytes[place]),
+                Some(id.as_bytes())
+            );
+        }
+        let bytes = EventDetail { id: "x".repeat(128), ..EventDetail::default() }.encode();
+        assert_eq!(EventDetail::id_place(&bytes), None);
+        assert_eq!(EventDetail::id_place(&[0, 5, 1]), None);
     }
 }

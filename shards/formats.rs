@@ -8,10 +8,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::entry::ENTRY_FORMAT;
 use engine::{Entry, FormatError};
 use store::nodes::Node;
 use tokio::time::Instant;
+
+use crate::packed::{FORMAT, pack, unpack};
 
 /// The oldest format that this release reads, and writes where it does not know who else reads.
 const OLDEST: u8 = 1;
@@ -32,13 +33,13 @@ struct Heard {
 
 impl Default for Formats {
     fn default() -> Formats {
-        Formats::up_to(ENTRY_FORMAT)
+        Formats::up_to(FORMAT)
     }
 }
 
 impl Formats {
-    /// A node that knows formats up to this one. Those that the engine does not know yet are
-    /// written as its own under another number, to try out what an upgrade does.
+    /// A node that knows formats up to this one. Those that there are not yet are written as the
+    /// newest that there is, under another number, to try out what an upgrade does.
     #[must_use]
     pub fn up_to(newest: u8) -> Formats {
         Formats { newest, heard: Arc::default() }
@@ -68,7 +69,7 @@ impl Formats {
     /// An entry as bytes, in a format that everybody reads.
     #[must_use]
     pub fn encode(&self, entry: &Entry) -> Vec<u8> {
-        let mut bytes = entry.encode();
+        let mut bytes = pack(entry);
         bytes[0] = self.to_write();
         bytes
     }
@@ -80,16 +81,16 @@ impl Formats {
     pub fn decode(&self, bytes: &[u8]) -> Result<Entry, FormatError> {
         match bytes.split_first() {
             Some((format, rest)) if (OLDEST..=self.newest).contains(format) => {
-                if *format == ENTRY_FORMAT {
-                    return Entry::decode(bytes);
+                if *format == FORMAT {
+                    return unpack(bytes);
                 }
-                Entry::decode(&[&[ENTRY_FORMAT], rest].concat())
+                unpack(&[&[FORMAT], rest].concat())
             }
             Some((format, _)) => {
                 let (found, known) = (u32::from(*format), u32::from(self.newest));
                 Err(FormatError::Unknown { found, known })
             }
-            None => Entry::decode(bytes),
+            None => unpack(bytes),
         }
     }
 }
@@ -125,14 +126,14 @@ mod tests {
 
     #[test]
     fn a_format_that_is_not_known_is_never_guessed_at() {
-        let written = Entry::nothing().encode();
-        let (old, new) = (Formats::default(), Formats::up_to(ENTRY_FORMAT + 1));
-        let newer = [&[ENTRY_FORMAT + 1], &written[1..]].concat();
+        let written = pack(&Entry::nothing());
+        let (old, new) = (Formats::default(), Formats::up_to(FORMAT + 1));
+        let newer = [&[FORMAT + 1], &written[1..]].concat();
         assert_eq!(new.decode(&newer), Ok(Entry::nothing()));
         assert_eq!(new.decode(&written), old.decode(&written));
-        let (found, known) = (u32::from(ENTRY_FORMAT) + 1, u32::from(ENTRY_FORMAT));
+        let (found, known) = (u32::from(FORMAT) + 1, u32::from(FORMAT));
         assert_eq!(old.decode(&newer), Err(FormatError::Unknown { found, known }));
-        for none in [&[][..], &[0], &[ENTRY_FORMAT]] {
+        for none in [&[][..], &[0], &[FORMAT]] {
             assert!(old.decode(none).is_err());
         }
     }

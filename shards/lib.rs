@@ -18,6 +18,7 @@ mod live;
 mod load;
 mod merge_sums;
 pub mod node;
+pub mod packed;
 pub mod parts;
 mod projector;
 pub mod question;

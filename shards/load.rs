@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use engine::{Entry, FormatError, State};
+use engine::{Entry, State};
 use sha2::{Digest, Sha256};
 use store::journal::{JournalEntry, Shard};
 use store::snapshots::Manifest;
@@ -187,7 +187,7 @@ pub(crate) fn checked(
         return Err(stopped(entry.seq, "it does not follow the entry before it"));
     }
     let decoded = formats.decode(&entry.bytes);
-    decoded.map_err(|error: FormatError| stopped(entry.seq, &error.to_string()))
+    decoded.map_err(|error| stopped(entry.seq, &error.to_string()))
 }
 
 /// The runs of ids, as of the place that the facts are at.

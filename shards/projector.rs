@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::error::ShardError;
 use crate::facts;
 use crate::live::Live;
-use crate::load::{Loaded, READ_BYTES, load_until, stopped};
+use crate::load::{Loaded, load_until, stopped};
 use crate::parts::Parts;
 use crate::upkeep::Upkeep;
 
@@ -154,6 +154,9 @@ const BACKLOG: u64 = 32;
 /// How long nothing happens before upkeep is looked at again.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Bytes of stored entries that are read for one chunk: most chunks are full before.
+const CHUNK_READ_BYTES: usize = 512 << 10;
+
 /// What came of projecting.
 pub(crate) enum Step {
     /// There is no entry after the state's place.
@@ -173,7 +176,7 @@ pub(crate) async fn project_chunk(
     from: Checkpoint,
 ) -> Result<Step, ShardError> {
     let incarnation = shadow.incarnation;
-    let stored = parts.store.entries(shard, incarnation, from.seq, READ_BYTES).await?;
+    let stored = parts.store.entries(shard, incarnation, from.seq, CHUNK_READ_BYTES).await?;
     let Some(first) = stored.first() else { return Ok(Step::Nothing) };
     let entries = read_all(shadow, &stored, from.seq);
     let chunk = match projected(shard, shadow, &entries) {
@@ -218,12 +221,17 @@ pub(crate) async fn shadow_at(
     }
 }
 
-/// The entries after `after` that can be read.
+/// The entries after `after` that can be read, as many as a chunk takes.
 fn read_all(shadow: &Loaded, stored: &[JournalEntry], after: u64) -> Vec<(u64, Entry)> {
-    let mut entries = Vec::with_capacity(stored.len());
+    let mut entries = vec![];
     let (mut after, mut batch) = (after, shadow.last_batch);
+    let mut room = facts::Room::default();
     for entry in stored {
         let Ok(content) = shadow.read(entry, after, batch) else { break };
+        // A little that is stored may be much to unpack: no more than a chunk takes.
+        if !room.takes(&content) {
+            break;
+        }
         entries.push((entry.seq, content));
         (after, batch) = (entry.seq, entry.batch);
     }

@@ -20,7 +20,7 @@ pub use base::{Base, base};
 pub use crossing::Crossing;
 pub use event_block::{EndedRow, EventBlock, EventRow, find_ended};
 pub use event_id::{EventPlace, event_id, event_place};
-pub use project::{Chunk, EFFECTS_MAX, ENTRY_BYTES_MAX, project};
+pub use project::{Chunk, EFFECTS_MAX, ENTRY_BYTES_MAX, Room, project};
 pub use run_record::{
     entries_of, event_day, event_identity, late_commit_identity, load_run, reservation_identity,
     run_record,

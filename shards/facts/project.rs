@@ -26,28 +26,45 @@ pub struct Chunk {
     pub ids: Option<BuiltRun>,
 }
 
+/// What a chunk has room for: it ends before the entry that goes beyond, and after one that makes a
+/// policy, so that no block has something from before the policy and something from after.
+#[derive(Debug, Default)]
+pub struct Room {
+    effects: usize,
+    bytes: usize,
+    is_begun: bool,
+    is_closed: bool,
+}
+
+impl Room {
+    /// Whether the next entry belongs to the chunk as well. Once one does not, none does.
+    pub fn takes(&mut self, entry: &Entry) -> bool {
+        self.effects = self.effects.saturating_add(effects_of(entry));
+        self.bytes = self.bytes.saturating_add(bytes_of(entry));
+        let is_beyond = self.effects > EFFECTS_MAX || self.bytes > ENTRY_BYTES_MAX;
+        let takes = !(self.is_closed || self.is_begun && is_beyond);
+        self.is_begun = true;
+        self.is_closed |= !takes || makes_policy(entry);
+        takes
+    }
+}
+
 /// Projects the first of `entries`: as many as make a chunk, and at least one, where there is one.
 ///
 /// `shadow` is the projector's own copy of the state, as of the entry before the first; afterwards
 /// it is as of [`Chunk::to_seq`], as if it had replayed. The same entries give the same chunk, and
-/// however they are cut, the same totals. A chunk ends with an entry that makes a policy, so that
-/// no block has something from before the policy and something from after.
+/// however they are cut, the same totals.
 #[must_use]
 pub fn project(shard: Shard, shadow: &mut State, entries: &[(u64, Entry)]) -> Chunk {
     let from = shadow.seq();
     let mut gathered = Gathered::new(shard);
-    let (mut effects, mut bytes, mut taken) = (0_usize, 0_usize, 0);
+    let (mut room, mut taken) = (Room::default(), 0);
     for (seq, entry) in entries {
-        effects = effects.saturating_add(effects_of(entry));
-        bytes = bytes.saturating_add(bytes_of(entry));
-        if taken > 0 && (effects > EFFECTS_MAX || bytes > ENTRY_BYTES_MAX) {
+        if !room.takes(entry) {
             break;
         }
         gathered.follow(shadow, *seq, entry);
         taken += 1;
-        if makes_policy(entry) {
-            break;
-        }
     }
     let to_seq = shadow.seq();
     let (mut facts, ids) = gathered.finish(from, to_seq);

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::Clock;
-use engine::entry::ENTRY_FORMAT;
 use jiff::Timestamp;
+use shards::packed::FORMAT;
 use shards::{
     Caps, Done, Formats, Group, Limits, Parts, Position, Question, Reply, ShardError, Shards,
 };
@@ -111,7 +111,7 @@ impl Node {
             clock: store_clock.another(0),
             weather: Arc::new(Mutex::new(Weather::new(dice.fork(), rates))),
             limits: LIMITS,
-            format: AtomicU8::new(ENTRY_FORMAT),
+            format: AtomicU8::new(FORMAT),
             shared: Arc::clone(shared),
             store_clock: store_clock.clone(),
             trace: trace.clone(),

@@ -7,6 +7,7 @@ use engine::command::{Commit, Ended, EndedHow};
 use engine::policy::{Mode, PolicyChange, Window};
 use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
+use shards::packed::pack;
 use shards::{Actor, ActorKind, Answered, Limits, Question, ShardError, Skip, skip};
 use simulation::node::LIMITS;
 use simulation::stage::{NOON, Stage, commit, event, keyed, live, plain, policy, reserve, track};
@@ -194,7 +195,7 @@ fn panic_in_apply() {
         let outcome = Outcome::Booked(booked);
         let decisions = vec![Decision { once: None, actor: vec![], outcome }];
         let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
-        append_as_somebody_else(&stage, entry.encode());
+        append_as_somebody_else(&stage, pack(&entry));
         // The last node has followed it, and does not come to know that nobody else can.
         stage.next(2, "checkpoint", Fate::BeginsAfter(Duration::from_secs(120)));
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -236,7 +237,7 @@ fn no_snapshot_lies_between_a_skipped_entry_and_the_word() {
         };
         let decisions = vec![Decision { once: None, actor: vec![], outcome }];
         let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
-        append_as_somebody_else(&stage, entry.encode());
+        append_as_somebody_else(&stage, pack(&entry));
         stage.restart(0);
         assert_eq!(skip_entry(&stage, 0, 2).await, Skip::Written { at: 4 });
         // The tables pass over the entry, and the process ends before they come to the word.

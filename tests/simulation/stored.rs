@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use engine::entry::ENTRY_FORMAT;
 use engine::{Entry, FormatError, Outcome};
 use shards::Formats;
+use shards::packed::FORMAT;
 use store::journal::{Appended, JournalEntry, Shard, Tail};
 use store::nodes::Node;
 use store::snapshots::Manifest;
@@ -114,7 +114,7 @@ impl StoredShard {
     pub fn followed(&self) -> Vec<(u64, Entry)> {
         let all = self.history.iter();
         // Whoever looks back knows what the newest release knows.
-        let formats = Formats::up_to(ENTRY_FORMAT + 1);
+        let formats = Formats::up_to(FORMAT + 1);
         let read = all.map(|((_, seq), (_, entry))| (*seq, formats.decode(&entry.bytes)));
         let mut read: BTreeMap<u64, _> = read.collect();
         let all = read.values().flatten().flat_map(|entry| &entry.decisions);
