@@ -187,6 +187,10 @@ pub(crate) fn refused(refusal: &Refusal) -> ApiError {
         Refusal::Conflict => {
             ApiError::new(Code::EventConflict, "this id came before with other fields")
         }
+        Refusal::Closed => {
+            let detail = "the organization was deleted; nothing is recorded for it any more";
+            ApiError::new(Code::OrganizationClosed, detail)
+        }
         Refusal::OutOfRange => {
             let detail = "an amount or count is too large: up to 10^18 dollars and 2^53 of others";
             ApiError::new(Code::ValidationFailed, detail)

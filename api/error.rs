@@ -82,6 +82,7 @@ codes! {
     TotpRequired = "totp_required", UNAUTHORIZED, "A one-time password is needed";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The credentials are wrong";
     PathLimit = "path_limit", UNPROCESSABLE_ENTITY, "There are too many paths";
+    OrganizationClosed = "organization_closed", GONE, "The organization was deleted";
     MalformedEncoding = "malformed_encoding", BAD_REQUEST, "The body cannot be inflated";
     MalformedProtobuf = "malformed_protobuf", BAD_REQUEST, "The body is another message";
 }

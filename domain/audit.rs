@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::OrganizationId;
 
 /// Who did what to which thing. It never holds a secret, nor a value that a person typed beyond
-/// names.
+/// names and, of an operator's own act, the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
     /// Owner.

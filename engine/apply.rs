@@ -51,7 +51,8 @@ impl State {
             Outcome::PolicyChanged { policy, change } => self.apply_change(*policy, change),
             Outcome::PolicyRemoved { policy } => self.apply_removed(*policy),
             Outcome::Configured(settings) => self.set_settings(settings.clone()),
-            Outcome::Refused(_) => {}
+            Outcome::Refused(_) | Outcome::Skipped { .. } => {}
+            Outcome::Closed => self.closed = true,
         }
         if let Some((identity, body)) = decision.once {
             self.remember(identity, body);

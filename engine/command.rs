@@ -125,6 +125,8 @@ pub enum Command {
     Configure(Settings),
     /// Nothing but what is due.
     Tick,
+    /// End the journal: nothing is decided after it. What is held then is never counted.
+    Close,
 }
 
 /// What a call consumed, priced.

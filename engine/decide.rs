@@ -19,6 +19,12 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
     {
         return verdict;
     }
+    if state.closed {
+        return match request.command == Command::Close {
+            true => Verdict::Unchanged,
+            false => Verdict::Refuse(Refusal::Closed),
+        };
+    }
     let chosen = match &request.command {
         Command::Track(event) => state.decide_track(event),
         Command::Reserve(reserve) => state.decide_reserve(reserve),
@@ -37,6 +43,7 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
         Command::RemovePolicy { policy } => state.decide_remove_policy(*policy),
         Command::Configure(settings) => state.decide_configure(settings),
         Command::Tick => Ok(due(state).map(|decision| decision.outcome)),
+        Command::Close => Ok(Some(Outcome::Closed)),
     };
     let write = |outcome| {
         Verdict::Write(Box::new(Decision {
@@ -56,9 +63,12 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
 /// What happens by itself at the batch's time: reservations whose time is over end, in the order in
 /// which they were due, [`EXPIRED_MAX`] at a time. None where nothing is due. Where more is due
 /// than one batch may end, the rest goes first in the next ones: what has not been ended holds
-/// nothing any more, but every look at it costs.
+/// nothing any more, but every look at it costs. In a journal that is closed nothing is due.
 #[must_use]
 pub fn due(state: &State) -> Option<Decision> {
+    if state.closed {
+        return None;
+    }
     let until = (state.time, u128::MAX);
     let expired = state.due.range(..=until).take(EXPIRED_MAX).map(|(_, id)| *id);
     let reservations: Vec<u128> = expired.collect();
@@ -98,7 +108,8 @@ impl Request {
             | Command::ChangePolicy { .. }
             | Command::RemovePolicy { .. }
             | Command::Configure(_)
-            | Command::Tick => false,
+            | Command::Tick
+            | Command::Close => false,
         }
     }
 }

@@ -103,6 +103,16 @@ pub enum Outcome {
     Configured(Settings),
     /// A call under a key was refused; the refusal is kept so that a repeat hears it again.
     Refused(Refusal),
+    /// A person says that an earlier entry is not followed. The state has nothing of it: whoever
+    /// replays the journal passes over that entry before they come here.
+    Skipped {
+        /// Which entry.
+        seq: u64,
+        /// Why, in that person's words.
+        why: String,
+    },
+    /// The journal ends here.
+    Closed,
 }
 
 /// Spend, or a correction of it.
@@ -303,6 +313,8 @@ pub enum Refusal {
     Conflict,
     /// Not an amount: too large.
     OutOfRange,
+    /// The journal was closed: nothing is decided any more.
+    Closed,
 }
 
 /// A policy that said no.

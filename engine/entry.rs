@@ -43,6 +43,13 @@ pub enum FormatError {
 }
 
 impl Entry {
+    /// An entry that changes nothing but the place in the journal: what one that is passed over is
+    /// followed as.
+    #[must_use]
+    pub fn nothing() -> Entry {
+        Entry { time: Micros::MIN, looked_up_seq: 0, decisions: vec![] }
+    }
+
     /// The entry's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

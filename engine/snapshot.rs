@@ -14,6 +14,9 @@ use crate::state::{PathNode, Remembered, Reservation, Standing, State, index, nu
 /// The format that is written.
 pub const SNAPSHOT_FORMAT: u8 = 1;
 
+/// Stands at the end of a snapshot of a journal that is closed, and of no other.
+const CLOSED: u8 = 1;
+
 /// The state in the order in which it is written; what can be derived is left out.
 #[derive(Deserialize)]
 struct Snapshot {
@@ -67,8 +70,10 @@ impl State {
             remembered: remembered.collect(),
             adjustments: &self.adjustments,
         };
-        postcard::to_extend(&snapshot, vec![SNAPSHOT_FORMAT])
-            .expect("plain data of bounded size is encoded")
+        let mut bytes = postcard::to_extend(&snapshot, vec![SNAPSHOT_FORMAT])
+            .expect("plain data of bounded size is encoded");
+        bytes.extend(self.closed.then_some(CLOSED));
+        bytes
     }
 
     /// Reads a state.
@@ -82,7 +87,8 @@ impl State {
             return Err(FormatError::Unknown { found, known });
         }
         let (snapshot, rest): (Snapshot, _) = postcard::take_from_bytes(rest).map_err(damaged)?;
-        if !rest.is_empty() {
+        let closed = rest == [CLOSED];
+        if !closed && !rest.is_empty() {
             return Err(FormatError::Damaged(format!("{} bytes too many", rest.len())));
         }
         snapshot.check()?;
@@ -98,6 +104,7 @@ impl State {
             ended: snapshot.ended,
             ended_order: snapshot.ended_order,
             adjustments: snapshot.adjustments,
+            closed,
             ..State::default()
         };
         state.path_numbers = (0..state.paths.len())

@@ -45,6 +45,8 @@ pub struct State {
     /// Identities by the entry that has them, oldest first.
     pub(crate) remembered_order: VecDeque<(u64, Identity)>,
     pub(crate) adjustments: BTreeMap<String, Standing>,
+    /// Nothing is decided any more.
+    pub(crate) closed: bool,
     /// What to put back, while a batch is being decided.
     pub(crate) undo: Option<Box<Undo>>,
 }
@@ -137,6 +139,7 @@ impl Default for State {
             remembered: HashMap::with_hasher(FixedState::default()),
             remembered_order: VecDeque::new(),
             adjustments: BTreeMap::new(),
+            closed: false,
             undo: None,
         }
     }
@@ -261,7 +264,13 @@ impl State {
     /// The next instant at which something is due by itself; none where nothing waits.
     #[must_use]
     pub fn next_due_at(&self) -> Option<Micros> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|(at, _)| *at).filter(|_| !self.closed)
+    }
+
+    /// Whether the journal was closed, so that nothing is decided any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 

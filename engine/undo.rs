@@ -12,6 +12,7 @@ use crate::state::{PathNode, Remembered, Reservation, Standing, State, index, nu
 #[derive(Default)]
 pub(crate) struct Undo {
     time: Micros,
+    closed: bool,
     settings: Option<Settings>,
     path_count: usize,
     paths: BTreeMap<PathNo, PathNode>,
@@ -30,6 +31,7 @@ impl State {
         debug_assert!(self.undo.is_none(), "one batch at a time");
         self.undo = Some(Box::new(Undo {
             time: self.time,
+            closed: self.closed,
             path_count: self.paths.len(),
             policy_count: self.policies.len(),
             ..Undo::default()
@@ -48,7 +50,7 @@ impl State {
     /// The batch does not become durable: everything is as it was before it.
     pub fn roll_back(&mut self) {
         let Some(undo) = self.undo.take() else { return };
-        self.time = undo.time;
+        (self.time, self.closed) = (undo.time, undo.closed);
         if let Some(settings) = undo.settings {
             if let Some(calendar) = Calendar::new(&settings.calendar) {
                 self.calendar = calendar;

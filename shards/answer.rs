@@ -140,7 +140,9 @@ pub fn answer(state: &State, decision: &Decision) -> Answered {
         | Outcome::PolicyBased { .. }
         | Outcome::PolicyChanged { .. }
         | Outcome::PolicyRemoved { .. }
-        | Outcome::Configured(_) => Answered::Done,
+        | Outcome::Configured(_)
+        | Outcome::Skipped { .. }
+        | Outcome::Closed => Answered::Done,
     }
 }
 

@@ -3,9 +3,9 @@
 use store::journal::Shard;
 
 use crate::error::ShardError;
-use crate::load::{follow, load_until, stopped};
+use crate::load::follow;
 use crate::parts::Parts;
-use crate::projector::{Step, project_chunk};
+use crate::projector::{Step, project_chunk, shadow_at};
 use crate::snapshot::put_snapshot;
 
 /// Begins the shard's journal anew where it ends: its tables are brought up to its last entry, its
@@ -22,10 +22,7 @@ use crate::snapshot::put_snapshot;
 pub async fn begin_anew(parts: &Parts, shard: Shard) -> Result<(), ShardError> {
     let store = &*parts.store;
     let mut at = store.checkpoint(shard).await?;
-    let mut shadow = load_until(parts, shard, at.seq).await?;
-    if shadow.state.seq() != at.seq {
-        return Err(stopped(at.seq, "the tables are ahead of the journal"));
-    }
+    let mut shadow = shadow_at(parts, shard, at).await?;
     loop {
         match project_chunk(parts, shard, &mut shadow, at).await? {
             Step::Done { to, .. } => at = to,

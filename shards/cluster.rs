@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::journal::Shard;
 use store::nodes::Node;
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::actor::Actor;
 use crate::caps::{Caps, Done, Group, Position, Reply};
 use crate::clock_guard::ClockGuard;
 use crate::error::ShardError;
@@ -21,6 +23,7 @@ use crate::homes::{Home, Homes};
 use crate::node::Shards;
 use crate::parts::Parts;
 use crate::question::Question;
+use crate::skip::{Skip, skip};
 
 /// How others are reached. The binary knows how; shards do not.
 #[async_trait::async_trait]
@@ -83,7 +86,7 @@ impl Cluster {
     #[must_use]
     pub fn new(parts: Parts, address: Option<String>, peers: Arc<dyn Peers>) -> Cluster {
         let id = (parts.random)();
-        let format = u32::from(crate::packed::FORMAT);
+        let format = u32::from(parts.formats.newest());
         Cluster {
             local: Arc::new(Shards::new(parts.clone())),
             guard: ClockGuard::new(parts.clone()),
@@ -113,13 +116,31 @@ impl Cluster {
         self.local.accept_clock();
     }
 
+    /// Says in a journal that an entry is not followed; see [`skip`](crate::skip()).
+    ///
+    /// # Errors
+    /// As there, and where this node's clock decides nothing.
+    pub async fn skip(
+        &self,
+        shard: Shard,
+        seq: u64,
+        actor: &Actor,
+        why: &str,
+    ) -> Result<Skip, ShardError> {
+        self.guard.check()?;
+        skip(&self.parts, shard, seq, actor, why).await
+    }
+
     /// Tells others that this node lives and hears who else does, once.
     ///
     /// # Errors
     /// Where the store cannot be reached; what was believed before stays.
     pub async fn beat(&self) -> Result<(), ShardError> {
         self.parts.store.beat(&self.own).await?;
-        self.homes.set(self.parts.store.live_nodes(ALIVE_MICROS).await?);
+        let asked_at = Instant::now();
+        let alive = self.parts.store.live_nodes(ALIVE_MICROS).await?;
+        self.parts.formats.hear(&alive, asked_at);
+        self.homes.set(alive);
         Ok(())
     }
 

@@ -10,7 +10,6 @@ use store::journal::JournalEntry;
 
 use crate::known::Known;
 use crate::live::Live;
-use crate::packed;
 use crate::queue::Waiting;
 
 /// What becomes of one request once the draft is durable.
@@ -76,7 +75,7 @@ impl Draft {
             return Some(Draft { decisions, pending, entry, looked_up_seq, is_unsure });
         }
         let content = Entry { time: state.time(), looked_up_seq, decisions };
-        entry.bytes = packed::pack(&content);
+        entry.bytes = live.parts.formats.encode(&content);
         entry.previous = core.loaded.last_batch;
         let decisions = content.decisions;
         Some(Draft { decisions, pending, entry, looked_up_seq, is_unsure })

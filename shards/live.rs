@@ -16,6 +16,7 @@ use crate::ids::{IdIndex, Identity, LoadedRun, Lookup};
 use crate::load::{Loaded, load, load_ids};
 use crate::parts::Parts;
 use crate::queue::Queue;
+use crate::skip::Skips;
 
 /// A shard in memory.
 pub(crate) struct Live {
@@ -31,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) projected: watch::Sender<u64>,
     /// Why it was given up.
     stopped: watch::Sender<Option<ShardError>>,
+    /// When it was last looked at whether there is no reason for that any more.
+    looked_at: Mutex<Instant>,
 }
 
 /// What changes with every batch.
@@ -72,6 +75,7 @@ impl Live {
             kept: watch::Sender::new(kept),
             projected: watch::Sender::new(projected),
             stopped: watch::Sender::new(None),
+            looked_at: Mutex::new(confirmed_at),
         })
     }
 
@@ -112,6 +116,27 @@ impl Live {
         self.stopped.borrow().clone()
     }
 
+    pub(crate) async fn until_stopped(&self) {
+        let mut stopped = self.stopped.subscribe();
+        // Whoever waits has the sender: this does not fail.
+        let _stopped = stopped.wait_for(Option::is_some).await;
+    }
+
+    /// Whether the entry for which it was given up is passed over by now. Looked at now and then.
+    pub(crate) async fn is_healed(&self) -> bool {
+        let Some(ShardError::Stopped { seq, .. }) = self.why_stopped() else { return false };
+        {
+            let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked_at.elapsed() < LOOK_EVERY {
+                return false;
+            }
+            *looked_at = Instant::now();
+        }
+        let (incarnation, mut skips) = (self.position().incarnation, Skips::default());
+        let learned = skips.learn(&self.parts, self.shard, incarnation, seq, seq).await;
+        learned.is_ok() && skips.has(seq)
+    }
+
     /// What the tables know of identities, with the place that they were asked at. Where the state
     /// has forgotten later ones, the tables are read anew.
     pub(crate) async fn look_up(
@@ -144,6 +169,9 @@ impl Live {
         }
     }
 }
+
+/// How often a shard that was given up is looked at again.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How far the clock may be behind the journal's last time when a shard is loaded.
 const CLOCK_BEHIND_MAX: Micros = 60 * 1_000_000;

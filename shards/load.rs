@@ -8,9 +8,10 @@ use store::journal::{JournalEntry, Shard};
 use store::snapshots::Manifest;
 
 use crate::error::ShardError;
+use crate::formats::Formats;
 use crate::ids::{IdIndex, LoadedRun};
-use crate::packed;
 use crate::parts::{Parts, ShardStore};
+use crate::skip::{Skips, named};
 
 /// Bytes of entries that are read at once.
 pub(crate) const READ_BYTES: usize = 4 << 20;
@@ -21,6 +22,11 @@ pub(crate) struct Loaded {
     pub(crate) incarnation: u32,
     /// The batch of the last entry, which the next one must name.
     pub(crate) last_batch: u128,
+    /// The place of the snapshot that it was loaded from.
+    snapshot_seq: u64,
+    /// Entries that are passed over.
+    pub(crate) skips: Skips,
+    formats: Formats,
 }
 
 /// Loads a shard as its journal has it now.
@@ -37,15 +43,43 @@ pub(crate) async fn load(parts: &Parts, shard: Shard) -> Result<Loaded, ShardErr
     }
 }
 
-/// Loads a shard as it was at the entry `until`.
+/// Loads a shard as it was at the entry `until`, without what is passed over, wherever in the
+/// journal that is said.
 pub(crate) async fn load_until(
     parts: &Parts,
     shard: Shard,
     until: u64,
 ) -> Result<Loaded, ShardError> {
-    let mut loaded = load_snapshot(parts, shard, until).await?;
-    while loaded.state.seq() < until && follow(parts, shard, &mut loaded, until).await? {}
-    Ok(loaded)
+    let mut skips = Skips::default();
+    loop {
+        let mut loaded = load_snapshot(parts, shard, until).await?;
+        loaded.skips = skips;
+        let followed = follow_all(parts, shard, &mut loaded, until).await;
+        let (incarnation, at) = (loaded.incarnation, loaded.state.seq());
+        let is_new = match &followed {
+            // There was nothing after it.
+            Ok(()) if until == u64::MAX => false,
+            Ok(()) => loaded.skips.learn(parts, shard, incarnation, at, at).await?,
+            Err(ShardError::Stopped { seq, .. }) if !loaded.skips.has(*seq) => {
+                loaded.skips.learn(parts, shard, incarnation, *seq, *seq).await?
+            }
+            Err(_) => false,
+        };
+        if !is_new {
+            return followed.map(|()| loaded);
+        }
+        skips = loaded.skips;
+    }
+}
+
+async fn follow_all(
+    parts: &Parts,
+    shard: Shard,
+    loaded: &mut Loaded,
+    until: u64,
+) -> Result<(), ShardError> {
+    while loaded.state.seq() < until && follow(parts, shard, loaded, until).await? {}
+    Ok(())
 }
 
 /// The newest snapshot, unless it is of a place after `until`; else the state before the first
@@ -57,12 +91,9 @@ async fn load_snapshot(parts: &Parts, shard: Shard, until: u64) -> Result<Loaded
     match newest.filter(|manifest| manifest.seq <= until) {
         Some(manifest) => {
             let state = read_snapshot(store, shard, &manifest).await?;
-            Ok(Loaded { state, incarnation: tail.incarnation, last_batch: manifest.batch })
+            Ok(Loaded::new(parts, state, tail.incarnation, manifest.batch))
         }
-        None if tail.floor == 0 => {
-            let state = State::default();
-            Ok(Loaded { state, incarnation: tail.incarnation, last_batch: 0 })
-        }
+        None if tail.floor == 0 => Ok(Loaded::new(parts, State::default(), tail.incarnation, 0)),
         None => Err(stopped(tail.floor, "the entries before are gone, and so is the snapshot")),
     }
 }
@@ -98,22 +129,53 @@ pub(crate) async fn follow(
     let entries = parts.store.entries(shard, loaded.incarnation, after, READ_BYTES).await?;
     let mut followed = false;
     for entry in entries.iter().take_while(|entry| entry.seq <= until) {
-        let decoded = checked(entry, loaded.state.seq(), loaded.last_batch)?;
-        replay(&mut loaded.state, entry.seq, &decoded)?;
-        loaded.last_batch = entry.batch;
+        loaded.follow(entry)?;
         followed = true;
     }
     Ok(followed)
 }
 
-/// Follows an entry; a fault in it ends the shard.
-pub(crate) fn replay(state: &mut State, seq: u64, entry: &Entry) -> Result<(), ShardError> {
-    let followed = catch_unwind(AssertUnwindSafe(|| state.replay(seq, entry)));
-    followed.map_err(|_| stopped(seq, "it cannot be followed"))
+impl Loaded {
+    fn new(parts: &Parts, state: State, incarnation: u32, last_batch: u128) -> Loaded {
+        let (snapshot_seq, skips) = (state.seq(), Skips::default());
+        let formats = parts.formats.clone();
+        Loaded { state, incarnation, last_batch, snapshot_seq, skips, formats }
+    }
+
+    /// Follows the next entry, or passes over it. A fault in it ends the shard.
+    pub(crate) fn follow(&mut self, entry: &JournalEntry) -> Result<(), ShardError> {
+        let content = self.read(entry, self.state.seq(), self.last_batch)?;
+        let state = &mut self.state;
+        let followed = catch_unwind(AssertUnwindSafe(|| state.replay(entry.seq, &content)));
+        followed.map_err(|_| stopped(entry.seq, "it cannot be followed"))?;
+        self.last_batch = entry.batch;
+        Ok(())
+    }
+
+    /// What an entry is followed as that comes after the one with this place and batch: nothing,
+    /// where it is passed over.
+    pub(crate) fn read(
+        &self,
+        entry: &JournalEntry,
+        after: u64,
+        last_batch: u128,
+    ) -> Result<Entry, ShardError> {
+        if entry.seq == after.saturating_add(1) && self.skips.has(entry.seq) {
+            return Ok(Entry::nothing());
+        }
+        let content = checked(&self.formats, entry, after, last_batch)?;
+        let is_passed = |seq: u64| self.skips.has(seq) && seq > self.snapshot_seq;
+        let followed = named(&content).find(|seq| !is_passed(*seq));
+        match followed {
+            Some(seq) => Err(stopped(seq, &format!("it was followed, and {} skips it", entry.seq))),
+            None => Ok(content),
+        }
+    }
 }
 
 /// An entry that comes right after the one with this place and batch.
 pub(crate) fn checked(
+    formats: &Formats,
     entry: &JournalEntry,
     after: u64,
     last_batch: u128,
@@ -124,7 +186,8 @@ pub(crate) fn checked(
     if entry.previous != last_batch {
         return Err(stopped(entry.seq, "it does not follow the entry before it"));
     }
-    packed::unpack(&entry.bytes).map_err(|error| stopped(entry.seq, &error.to_string()))
+    let decoded = formats.decode(&entry.bytes);
+    decoded.map_err(|error| stopped(entry.seq, &error.to_string()))
 }
 
 /// The runs of ids, as of the place that the facts are at.

@@ -88,10 +88,15 @@ impl Shards {
             Arc::clone(slots.entry(shard).or_default())
         };
         let live = slot.get_or_try_init(|| self.open(shard)).await?;
-        match live.why_stopped() {
-            Some(error) => Err(error),
-            None => Ok(Arc::clone(live)),
+        let Some(error) = live.why_stopped() else { return Ok(Arc::clone(live)) };
+        if live.is_healed().await {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            // Whoever comes next loads it, unless somebody has begun to already.
+            if slots.get(&shard).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
+                slots.remove(&shard);
+            }
         }
+        Err(error)
     }
 
     async fn open(&self, shard: Shard) -> Result<Arc<Live>, ShardError> {

@@ -7,6 +7,8 @@ use domain::Clock;
 use engine::Micros;
 use store::{Facts, Journal, Nodes, Snapshots};
 
+use crate::formats::Formats;
+
 /// A store in the roles that shards need.
 pub trait ShardStore: Journal + Snapshots + Facts + Nodes + Send + Sync {}
 
@@ -23,6 +25,8 @@ pub struct Parts {
     pub random: Arc<dyn Fn() -> u128 + Send + Sync>,
     /// Limits and intervals.
     pub limits: Limits,
+    /// Which entries it reads and writes.
+    pub formats: Formats,
 }
 
 /// Limits and intervals.

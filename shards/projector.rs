@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use engine::Entry;
 use store::facts::{Checkpoint, Projected};
-use store::journal::Shard;
+use store::journal::{JournalEntry, Shard};
 use tokio::time::Instant;
 
 use crate::error::ShardError;
 use crate::facts;
 use crate::live::Live;
-use crate::load::{Loaded, checked, load_until, stopped};
+use crate::load::{Loaded, load_until, stopped};
 use crate::parts::Parts;
 use crate::upkeep::Upkeep;
 
@@ -34,6 +34,8 @@ impl Projector {
     pub(crate) async fn run(mut self) {
         loop {
             match self.project_on().await {
+                // Somebody else gave the shard up.
+                Ok(()) if self.live.why_stopped().is_some() => return,
                 Ok(()) => {}
                 Err(error @ (ShardError::Stopped { .. } | ShardError::Internal(_))) => {
                     if self.is_overtaken().await {
@@ -55,10 +57,7 @@ impl Projector {
         let live = Arc::clone(&self.live);
         let mut from = live.parts.store.checkpoint(live.shard).await?;
         self.from = from;
-        let mut shadow = load_until(&live.parts, live.shard, from.seq).await?;
-        if shadow.state.seq() != from.seq {
-            return Err(stopped(from.seq, "the tables are ahead of the journal"));
-        }
+        let mut shadow = shadow_at(&live.parts, live.shard, from).await?;
         let mut upkeep = Upkeep::new(Arc::clone(&self.live));
         live.projected.send_replace(from.seq);
         let mut kept = live.kept.subscribe();
@@ -70,6 +69,7 @@ impl Projector {
             match tokio::time::timeout(IDLE, wait).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) => return Ok(()),
+                Err(_) if live.why_stopped().is_some() => return Ok(()),
                 Err(_) => continue,
             }
             if live.position().incarnation > shadow.incarnation {
@@ -177,24 +177,18 @@ pub(crate) async fn project_chunk(
 ) -> Result<Step, ShardError> {
     let incarnation = shadow.incarnation;
     let stored = parts.store.entries(shard, incarnation, from.seq, CHUNK_READ_BYTES).await?;
-    let mut entries: Vec<(u64, Entry)> = vec![];
-    let (mut after, mut batch) = (from.seq, shadow.last_batch);
-    let mut room = facts::Room::default();
-    for entry in &stored {
-        let unpacked = checked(entry, after, batch)?;
-        // A little that is stored may be much to unpack: no more than a chunk takes.
-        if !room.takes(&unpacked) {
-            break;
+    let Some(first) = stored.first() else { return Ok(Step::Nothing) };
+    let entries = read_all(shadow, &stored, from.seq);
+    let chunk = match projected(shard, shadow, &entries) {
+        Some(chunk) => chunk,
+        None => {
+            // Which one it is shows one by one, and what is said of it where it was loaded.
+            *shadow = shadow_at(parts, shard, from).await?;
+            let entries = [(first.seq, shadow.read(first, from.seq, shadow.last_batch)?)];
+            let fault = || stopped(first.seq, "it cannot be projected");
+            projected(shard, shadow, &entries).ok_or_else(fault)?
         }
-        entries.push((entry.seq, unpacked));
-        (after, batch) = (entry.seq, entry.batch);
-    }
-    if entries.is_empty() {
-        return Ok(Step::Nothing);
-    }
-    let state = &mut shadow.state;
-    let projected = catch_unwind(AssertUnwindSafe(|| facts::project(shard, state, &entries)));
-    let chunk = projected.map_err(|_| stopped(from.seq + 1, "it cannot be projected"))?;
+    };
     let last = stored.iter().rev().find(|entry| entry.seq <= chunk.to_seq);
     shadow.last_batch = last.map_or(shadow.last_batch, |entry| entry.batch);
     let to = Checkpoint { incarnation, seq: chunk.to_seq };
@@ -211,5 +205,46 @@ pub(crate) async fn project_chunk(
             }
         }
     };
-    Ok(Step::Done { chunk: Box::new(chunk), to, is_ours })
+    Ok(Step::Done { chunk, to, is_ours })
+}
+
+/// A state as of the place that the tables are at.
+pub(crate) async fn shadow_at(
+    parts: &Parts,
+    shard: Shard,
+    at: Checkpoint,
+) -> Result<Loaded, ShardError> {
+    let shadow = load_until(parts, shard, at.seq).await?;
+    match shadow.state.seq() == at.seq {
+        true => Ok(shadow),
+        false => Err(stopped(at.seq, "the tables are ahead of the journal")),
+    }
+}
+
+/// The entries after `after` that can be read, as many as a chunk takes.
+fn read_all(shadow: &Loaded, stored: &[JournalEntry], after: u64) -> Vec<(u64, Entry)> {
+    let mut entries = vec![];
+    let (mut after, mut batch) = (after, shadow.last_batch);
+    let mut room = facts::Room::default();
+    for entry in stored {
+        let Ok(content) = shadow.read(entry, after, batch) else { break };
+        // A little that is stored may be much to unpack: no more than a chunk takes.
+        if !room.takes(&content) {
+            break;
+        }
+        entries.push((entry.seq, content));
+        (after, batch) = (entry.seq, entry.batch);
+    }
+    entries
+}
+
+/// What entries become; nothing where there is none, or one cannot be followed.
+fn projected(
+    shard: Shard,
+    shadow: &mut Loaded,
+    entries: &[(u64, Entry)],
+) -> Option<Box<facts::Chunk>> {
+    let state = &mut shadow.state;
+    let project = AssertUnwindSafe(|| Box::new(facts::project(shard, state, entries)));
+    (!entries.is_empty()).then(|| catch_unwind(project).ok()).flatten()
 }

@@ -149,7 +149,8 @@ fn check(state: &State, path: &str, service: &str, model: &str, now: Micros) -> 
     let nearest = domain::path::self_and_above(path).find_map(|path| state.path_number(path));
     CheckView {
         policies: policies.map(|view| standing(&view)).collect(),
-        is_archived: state.self_and_above(nearest.unwrap_or(0)).any(|node| node.archived),
+        is_archived: state.is_closed()
+            || state.self_and_above(nearest.unwrap_or(0)).any(|node| node.archived),
         other_service: other_service.filter(|own| !service.is_empty() && own != service),
     }
 }

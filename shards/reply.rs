@@ -10,7 +10,6 @@ use crate::caps::{Done, Position};
 use crate::draft::{Draft, Pending};
 use crate::error::ShardError;
 use crate::live::Live;
-use crate::packed;
 use crate::question::{PolicyStanding, standing};
 use crate::queue::Waiting;
 
@@ -121,7 +120,7 @@ async fn find(live: &Live, seq: u64, identity: [u8; 16]) -> Result<Option<Decisi
     let before = seq.saturating_sub(1);
     let entries = live.parts.store.entries(live.shard, incarnation, before, 1).await?;
     let entry = entries.into_iter().find(|entry| entry.seq == seq);
-    let decoded = entry.and_then(|entry| packed::unpack(&entry.bytes).ok());
+    let decoded = entry.and_then(|entry| live.parts.formats.decode(&entry.bytes).ok());
     let decisions = decoded.map_or(vec![], |entry| entry.decisions);
     let is_it = |decision: &Decision| decision.once.is_some_and(|(of, _)| of == identity);
     Ok(decisions.into_iter().find(is_it))

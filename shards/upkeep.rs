@@ -18,7 +18,6 @@ use crate::live::{Live, entries_of};
 use crate::load::{Loaded, READ_BYTES};
 use crate::merge_sums::SumBlocks;
 use crate::node::wait_for;
-use crate::packed;
 use crate::snapshot::put_snapshot;
 
 /// Upkeep of one shard.
@@ -131,7 +130,8 @@ impl Upkeep {
                 *self.snapshot_seq.insert(newest.map_or(0, |manifest| manifest.seq))
             }
         };
-        if seq.saturating_sub(last) < live.parts.limits.snapshot_entries {
+        let is_soon = seq.saturating_sub(last) < live.parts.limits.snapshot_entries;
+        if is_soon || shadow.skips.is_early(seq) {
             return Ok(());
         }
         put_snapshot(&live.parts, shard, incarnation, shadow).await?;
@@ -154,15 +154,18 @@ impl Upkeep {
         let most = snapshot.seq.min(store.checkpoint(shard).await?.seq);
         let keep = i64::try_from(live.parts.limits.keep_entries.as_micros()).unwrap_or(i64::MAX);
         let before = live.parts.now().saturating_sub(keep);
-        let mut floor = tail.floor;
+        let (mut floor, mut read_to) = (tail.floor, tail.floor);
         'reading: loop {
-            let entries = store.entries(shard, tail.incarnation, floor, READ_BYTES).await?;
-            if entries.is_empty() {
-                break;
-            }
+            let entries = store.entries(shard, tail.incarnation, read_to, READ_BYTES).await?;
+            let Some(last) = entries.last() else { break };
+            read_to = last.seq;
             for entry in entries {
-                let Ok(decoded) = packed::unpack(&entry.bytes) else { break 'reading };
-                if entry.seq > most || decoded.time >= before {
+                if entry.seq > most {
+                    break 'reading;
+                }
+                // One that nobody can read was passed over: it goes with what is after it.
+                let Ok(decoded) = live.parts.formats.decode(&entry.bytes) else { continue };
+                if decoded.time >= before {
                     break 'reading;
                 }
                 floor = entry.seq;

@@ -13,7 +13,7 @@ use crate::error::ShardError;
 use crate::ids::{Identity, Lookup};
 use crate::known::Known;
 use crate::live::Live;
-use crate::load::{READ_BYTES, checked, load, load_ids, replay};
+use crate::load::{READ_BYTES, load, load_ids};
 use crate::queue::Waiting;
 use crate::reply::{finish, refuse};
 
@@ -41,8 +41,7 @@ impl Writer {
 
     /// Works until the shard is given up.
     pub(crate) async fn run(self) {
-        loop {
-            let taken = self.next_round().await;
+        while let Some(taken) = self.next_round().await {
             let begun_at = Instant::now();
             let requests = taken.iter().map(|waiting| waiting.group.requests.len()).sum();
             if let Err(error) = self.round(taken).await {
@@ -53,28 +52,36 @@ impl Writer {
         }
     }
 
-    /// What to do next; nothing where only something is due.
-    async fn next_round(&self) -> Vec<Waiting> {
+    /// What to do next: an empty round where only something is due, none where the shard was given
+    /// up.
+    async fn next_round(&self) -> Option<Vec<Waiting>> {
         loop {
+            if self.live.why_stopped().is_some() {
+                return None;
+            }
             let taken = self.live.queue.take();
             if !taken.is_empty() {
-                return taken;
+                return Some(taken);
             }
             let due_at = self.live.core().loaded.state.next_due_at();
-            let Some(due_at) = due_at else {
-                self.live.queue.arrival().await;
-                continue;
-            };
-            let micros = u64::try_from(due_at.saturating_sub(self.live.parts.now())).unwrap_or(0);
+            let micros = due_at.map(|at| at.saturating_sub(self.live.parts.now()));
+            let micros = micros.map_or(u64::MAX, |micros| u64::try_from(micros).unwrap_or(0));
             if micros == 0 {
-                return vec![];
+                return Some(vec![]);
             }
             // Clocks may be set: nobody sleeps past a look at it.
             let wait = Duration::from_micros(micros).min(Duration::from_secs(1));
+            let is_due = async {
+                match due_at {
+                    Some(_) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.live.queue.arrival() => {}
-                () = tokio::time::sleep(wait) => {}
+                () = self.live.until_stopped() => {}
+                () = is_due => {}
             }
         }
     }
@@ -220,17 +227,17 @@ impl Writer {
                 // What comes between was truncated: it is in a snapshot.
                 return self.reload().await;
             }
-            self.follow(&entries)?;
+            if self.follow(&entries).is_err() {
+                // Loading finds what is said of such an entry later, or the same fault.
+                return self.reload().await;
+            }
         }
     }
 
     fn follow(&self, entries: &[JournalEntry]) -> Result<(), ShardError> {
         let mut core = self.live.core();
         for entry in entries {
-            let loaded = &mut core.loaded;
-            let decoded = checked(entry, loaded.state.seq(), loaded.last_batch)?;
-            replay(&mut loaded.state, entry.seq, &decoded)?;
-            loaded.last_batch = entry.batch;
+            core.loaded.follow(entry)?;
         }
         let seq = core.loaded.state.seq();
         drop(core);

@@ -32,9 +32,11 @@ use crate::{
     clock_accept,
     config::{Config, KeyOrigin},
     follow_settings::follow_settings,
+    operator::Door,
     peers::{self, HttpPeers, PeerKey},
     price_files,
     sealer::VaultSealer,
+    shard_skip,
 };
 
 /// A running product.
@@ -116,7 +118,7 @@ impl App {
             sqlite.publish_holder(&format!("{address}\n{}\n", local_token.expose()))?;
         }
         let doors = peers::router(cluster.clone(), peer_key, Arc::new(SystemClock));
-        let doors = doors.merge(clock_door(&cluster, keys, &local_token));
+        let doors = doors.merge(operator_doors(&cluster, keys, &local_token));
         let front = api::Front::new(Arc::new(state), doors);
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(serve(listener, front, stopped));
@@ -201,6 +203,7 @@ async fn start_cluster(
         clock: clock.clone(),
         random: Arc::new(|| uuid::Uuid::new_v4().as_u128()),
         limits,
+        formats: Default::default(),
     };
     let peers = HttpPeers::new(key.clone(), clock.clone())?;
     let cluster = Cluster::new(parts, config.advertise.clone(), Arc::new(peers));
@@ -210,14 +213,19 @@ async fn start_cluster(
     Ok(Arc::new(cluster))
 }
 
-/// The internal route for what a person says about the clock.
-fn clock_door(cluster: &Arc<Cluster>, keys: Arc<dyn Store>, local_token: &Secret) -> axum::Router {
-    clock_accept::router(clock_accept::Door {
+/// The internal routes for what only an operator says.
+fn operator_doors(
+    cluster: &Arc<Cluster>,
+    keys: Arc<dyn Store>,
+    local_token: &Secret,
+) -> axum::Router {
+    let door = Arc::new(Door {
         cluster: cluster.clone(),
         store: keys,
         clock: Arc::new(SystemClock),
         local_sha256: identity::hash_key(local_token.expose()),
-    })
+    });
+    clock_accept::router(door.clone()).merge(shard_skip::router(door))
 }
 
 /// Starts what goes on beside requests.

@@ -80,6 +80,7 @@ async fn begin_all_anew<S: ShardStore + Journal + 'static>(store: Arc<S>) -> Res
         clock: Arc::new(SystemClock),
         random: Arc::new(|| uuid::Uuid::new_v4().as_u128()),
         limits: shards::Limits::default(),
+        formats: Default::default(),
     };
     for shard in shards {
         let name = format!("{}, {}", shard.organization, shard.environment.as_str());

@@ -126,6 +126,9 @@ pub(crate) enum Command {
     /// What a person says about this machine's clock
     #[command(subcommand)]
     Clock(ClockCommand),
+    /// What an operator does about a journal that was given up
+    #[command(subcommand)]
+    Shard(ShardCommand),
     /// Prints the settings in force and where each comes from
     Config,
     /// Prints the OpenAPI document of the API
@@ -147,6 +150,33 @@ pub(crate) enum ClockCommand {
     #[command(after_help = "Examples:\n  outlay clock accept\n  \
                             OUTLAY_URL=https://outlay.example OUTLAY_API_KEY=… outlay clock accept")]
     Accept,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ShardCommand {
+    /// Passes over an entry that cannot be followed, on every server and for good
+    #[command(
+        after_help = "Example:\n  outlay shard skip 4711 --reason 'crashes 1.0.3, issue 12'\n\n\
+                            The error `the shard was stopped at entry N` names it. What was \
+                            acknowledged with the entry is\nlost; back up before. An entry that \
+                            can be followed is never skipped."
+    )]
+    Skip(ShardSkipArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct ShardSkipArgs {
+    /// Number of the entry
+    pub(crate) seq: u64,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Whose journal [default: the only organization, or the key's]
+    #[arg(long, value_name = "ID")]
+    pub(crate) organization: Option<String>,
+    /// live or test
+    #[arg(long, default_value = "live")]
+    pub(crate) environment: String,
 }
 
 #[derive(Args)]

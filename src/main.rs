@@ -16,6 +16,7 @@ mod demo_caps;
 mod first_key;
 mod follow_settings;
 mod import;
+mod operator;
 mod output;
 mod peers;
 mod price_files;
@@ -23,6 +24,7 @@ mod prices_import;
 mod prices_reprice;
 mod prices_show;
 mod sealer;
+mod shard_skip;
 mod shutdown;
 
 use std::{io::IsTerminal as _, process::ExitCode};
@@ -36,7 +38,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     app::App,
-    cli::{Cli, ClockCommand, Command, PricesCommand, SandboxArgs},
+    cli::{Cli, ClockCommand, Command, PricesCommand, SandboxArgs, ShardCommand},
     client::Client,
     clock::SystemClock,
     config::{Config, LogFormat},
@@ -84,6 +86,9 @@ async fn run(config: &Config, command: Command) -> Result<()> {
         Command::Backup(args) => backup::back_up(config, &args.folder).await,
         Command::Restore(args) => backup::restore(config, &args.folder).await,
         Command::Clock(ClockCommand::Accept) => clock_accept::run(config).await,
+        Command::Shard(ShardCommand::Skip(args)) => {
+            with_client(config, async |client| shard_skip::run(client, &args).await).await
+        }
         Command::Config => print_config(config),
         Command::Openapi => {
             say(api::openapi_json().trim_end());

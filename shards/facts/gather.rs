@@ -129,7 +129,9 @@ impl Gathered {
             | Outcome::PolicyChanged { .. }
             | Outcome::PolicyRemoved { .. }
             | Outcome::Configured(_)
-            | Outcome::Refused(_) => {}
+            | Outcome::Refused(_)
+            | Outcome::Skipped { .. }
+            | Outcome::Closed => {}
         }
         if let Some((identity, body)) = decision.once {
             self.identity(place, Identity(identity), BodyHash(body), day);
@@ -336,6 +338,8 @@ impl Gathered {
             Outcome::Configured(settings) => {
                 ("settings.applied", format!("revision {}", settings.revision))
             }
+            Outcome::Skipped { seq, why } => ("journal.entry_skipped", format!("{seq}: {why}")),
+            Outcome::Closed => ("journal.closed", self.shard.environment.as_str().to_owned()),
             Outcome::Booked(Booked { corrects: Some(_), .. }) => {
                 let id = event_id(place.at, place.seq, place.index);
                 ("usage_event.corrected", id.to_string())

@@ -100,7 +100,9 @@ fn effects_of(entry: &Entry) -> usize {
         | Outcome::PolicyChanged { .. }
         | Outcome::PolicyRemoved { .. }
         | Outcome::Configured(_)
-        | Outcome::Refused(_) => 1,
+        | Outcome::Refused(_)
+        | Outcome::Skipped { .. }
+        | Outcome::Closed => 1,
     };
     entry.decisions.iter().map(|decision| of(&decision.outcome)).sum()
 }

@@ -44,6 +44,7 @@ impl World {
             clock: self.clock.clone(),
             random: Arc::new(|| Uuid::new_v4().as_u128()),
             limits: Limits::default(),
+            formats: Default::default(),
         }))
     }
 }

@@ -33,6 +33,7 @@ async fn blocks_of_a_quiet_shard_are_united_and_keep_their_sums() {
         clock: Arc::new(Noon),
         random: Arc::new(|| Uuid::new_v4().as_u128()),
         limits: Limits::default(),
+        formats: Default::default(),
     });
     let organization = OrganizationId::from_uuid(Uuid::from_u128(1));
     let shard = Shard { organization, environment: Environment::Live };

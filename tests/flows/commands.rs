@@ -16,6 +16,7 @@ flows![FLOWS:
     files_are_imported_and_costs_printed_without_a_server,
     commands_go_through_the_server_that_holds_the_store,
     connect_takes_the_key_from_standard_input_and_reads_the_history,
+    only_an_entry_that_cannot_be_followed_is_skipped,
     what_can_be_connected_and_read_is_listed,
     the_first_key_file_is_never_overwritten,
     prices_are_shown_with_where_they_come_from,
@@ -99,6 +100,21 @@ async fn connect_takes_the_key_from_standard_input_and_reads_the_history(
     let (ok, out, err) = run(&home, &["costs", "--output", "csv"]).await?;
     ensure!(ok && out.contains("openai,gpt-"), "{out}{err}");
     Ok(())
+}
+
+async fn only_an_entry_that_cannot_be_followed_is_skipped(backend: Backend) -> Result<()> {
+    let home = Home::new(OUTLAY, &backend)?;
+    let product = Product::start(&home).await?;
+    let skip = ["shard", "skip", "9999", "--reason", "nothing is there"];
+    // Through the server where it holds the file; beside it on a cluster.
+    let (ok, _, err) = run(&home, &skip).await?;
+    ensure!(!ok && err.contains("the journal has no entry 9999 (not_found)"), "{err}");
+    let (ok, _, err) = run(&home, &["shard", "skip", "9999"]).await?;
+    ensure!(!ok && err.contains("--reason"), "{err}");
+    let staging = [&skip[..], &["--environment", "staging"]].concat();
+    let (ok, _, err) = run(&home, &staging).await?;
+    ensure!(!ok && err.contains("`live` or `test`"), "{err}");
+    product.stop().await
 }
 
 async fn what_can_be_connected_and_read_is_listed(backend: Backend) -> Result<()> {

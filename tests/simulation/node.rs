@@ -1,12 +1,15 @@
 //! A node: a process with a clock of its own that serves shards, is killed, and begins anew.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::Clock;
 use jiff::Timestamp;
-use shards::{Caps, Done, Group, Limits, Parts, Position, Question, Reply, ShardError, Shards};
+use shards::packed::FORMAT;
+use shards::{
+    Caps, Done, Formats, Group, Limits, Parts, Position, Question, Reply, ShardError, Shards,
+};
 use store::journal::Shard;
 use tokio::time::Instant;
 
@@ -64,6 +67,8 @@ pub struct Node {
     /// What lies between it and the store.
     pub weather: Arc<Mutex<Weather>>,
     limits: Limits,
+    /// The newest format that its release knows.
+    format: AtomicU8,
     shared: Shared,
     store_clock: SimClock,
     trace: Trace,
@@ -106,6 +111,7 @@ impl Node {
             clock: store_clock.another(0),
             weather: Arc::new(Mutex::new(Weather::new(dice.fork(), rates))),
             limits: LIMITS,
+            format: AtomicU8::new(FORMAT),
             shared: Arc::clone(shared),
             store_clock: store_clock.clone(),
             trace: trace.clone(),
@@ -118,6 +124,11 @@ impl Node {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Node {
         Node { limits, ..self }
+    }
+
+    /// Gives it a release that knows formats up to this one, from its next start on.
+    pub fn upgrade(&self, format: u8) {
+        self.format.store(format, Ordering::SeqCst);
     }
 
     /// What lies between it and the store.
@@ -157,6 +168,7 @@ impl Node {
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(move || dice.lock().unwrap_or_else(PoisonError::into_inner).wide()),
             limits: self.limits,
+            formats: Formats::up_to(self.format.load(Ordering::SeqCst)),
         }
     }
 

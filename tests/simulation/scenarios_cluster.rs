@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use engine::policy::{Mode, Window};
-use shards::{Answered, Caps, Cluster, Group, Lane, PeerError, Peers};
-use simulation::stage::{NOON, Stage, live, policy, reserve};
+use shards::{Answered, Caps, Cluster, Group, Lane, PeerError, Peers, ShardError};
+use simulation::stage::{NOON, Stage, live, policy, reserve, track};
 use simulation::world::in_simulated_time;
 
 /// The way to another node, on which answers can be lost.
@@ -67,5 +67,79 @@ fn handed_over_and_appended() {
         // Whoever was not the home handed it over, heard nothing, and asked by itself.
         assert_eq!(stage.standing(0, 7).await.held, 400);
         assert_eq!(stage.standing(1, 7).await.held, 400);
+    });
+}
+
+/// A node that serves by itself, with heartbeats.
+fn joined(stage: &Stage, node: usize) -> Cluster {
+    let running = stage.node(node).running().expect("it runs");
+    Cluster::new(stage.node(node).parts(&running.store), None, Arc::new(Wire::default()))
+}
+
+/// So many seconds pass, in which these nodes beat.
+async fn live_on(clusters: &[&Cluster], seconds: u64) {
+    for _ in 0..seconds {
+        for cluster in clusters {
+            cluster.beat().await.expect("the store works");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// What is reported at a node; and the format of the journal's last entry.
+async fn told(stage: &Stage, cluster: &Cluster, id: &str) -> (Result<Answered, ShardError>, u8) {
+    let group = Group {
+        requests: vec![track(id, "a", 1, NOON)],
+        id_days: vec![],
+        lane: Lane::Interactive,
+        patience: Duration::from_secs(5),
+        with_blocked: false,
+    };
+    let done = cluster.submit(live(), group).await;
+    let answered = done.map(|done| done.answers[0].result.clone());
+    let mut all = stage.stored();
+    let (_, (_, last)) = all.shard(live()).history.last_key_value().expect("there are some");
+    (answered, last.bytes[0])
+}
+
+#[test]
+fn rolling_upgrade() {
+    in_simulated_time(async {
+        let stage = Stage::set(2, NOON);
+        stage.node(1).upgrade(2);
+        stage.restart(1);
+        let (old, new) = (joined(&stage, 0), joined(&stage, 1));
+        let booked =
+            |answered: &Result<Answered, ShardError>| matches!(answered, Ok(Answered::Booked(_)));
+        // For as long as the old one lives, the new one writes what it reads.
+        for round in 0..3 {
+            live_on(&[&old, &new], 7).await;
+            let (answered, format) = told(&stage, &new, &format!("new {round}")).await;
+            assert!(booked(&answered) && format == 1, "{answered:?} as {format}");
+            let (answered, format) = told(&stage, &old, &format!("old {round}")).await;
+            assert!(booked(&answered) && format == 1, "{answered:?} as {format}");
+        }
+        // Nobody hears of it any more; it may only be slow for a while yet.
+        live_on(&[&new], 7).await;
+        assert_eq!(told(&stage, &new, "silence").await.1, 1);
+        live_on(&[&new], 3).await;
+        let (answered, format) = told(&stage, &new, "alone").await;
+        assert!(booked(&answered) && format == 2, "{answered:?} as {format}");
+        // Whoever cannot hear of others does not believe in what it heard long ago.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(told(&stage, &new, "deaf").await.1, 1);
+        // The old release stops there, and the same machine with the new one does not.
+        let (answered, _) = told(&stage, &old, "too old").await;
+        let unknown =
+            matches!(&answered, Err(ShardError::Stopped { why, .. }) if why.contains("1"));
+        assert!(unknown, "{answered:?}");
+        stage.node(0).upgrade(2);
+        stage.restart(0);
+        let upgraded = joined(&stage, 0);
+        live_on(&[&upgraded, &new], 9).await;
+        let (answered, format) = told(&stage, &upgraded, "upgraded").await;
+        assert!(booked(&answered) && format == 2, "{answered:?} as {format}");
+        let (answered, _) = told(&stage, &new, "alone").await;
+        assert_eq!(answered, Ok(Answered::Duplicate));
     });
 }

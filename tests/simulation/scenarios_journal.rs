@@ -8,7 +8,7 @@ use engine::policy::{Mode, PolicyChange, Window};
 use engine::{Command, Decision, Entry, Event, Measures, Outcome, Refusal};
 use sha2::{Digest, Sha256};
 use shards::packed::pack;
-use shards::{Answered, Limits, Question, ShardError};
+use shards::{Actor, ActorKind, Answered, Limits, Question, ShardError, Skip, skip};
 use simulation::node::LIMITS;
 use simulation::stage::{NOON, Stage, commit, event, keyed, live, plain, policy, reserve, track};
 use simulation::weather::Fate;
@@ -146,39 +146,161 @@ async fn only_one_shard_is_given_up(stage: &Stage) {
     assert_eq!(stage.stored().shard(live()).tail().seq, 2, "nobody writes past it");
 }
 
+/// A person at a node asks to pass over an entry of the live journal.
+async fn skip_entry(stage: &Stage, node: usize, seq: u64) -> Skip {
+    let running = stage.node(node).running().expect("it runs");
+    let parts = stage.node(node).parts(&running.store);
+    let actor = Actor { kind: ActorKind::User, id: "a person".to_owned(), ..Actor::default() };
+    skip(&parts, live(), seq, &actor, "it cannot be followed").await.expect("the store works")
+}
+
+/// The entry is passed over, once and by everybody, and nothing else can be.
+async fn it_is_skipped_and_all_is_well(stage: &Stage, seq: u64) {
+    assert_eq!(skip_entry(stage, 0, 1).await, Skip::CanBeFollowed);
+    assert_eq!(skip_entry(stage, 0, seq + 1).await, Skip::NotThere);
+    // The first append's answer is lost, and another person asks for the same meanwhile.
+    stage.next(0, "append", Fate::LosesAnswer);
+    let both = futures::join!(skip_entry(stage, 0, seq), skip_entry(stage, 1, seq));
+    let at = seq + 1;
+    assert_eq!(both, (Skip::Written { at }, Skip::Already { at }));
+    assert_eq!(skip_entry(stage, 1, seq).await, Skip::Already { at });
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    for node in 0..stage.desk.nodes.len() {
+        // Whoever gave the shard up is asked once more, and then has it again.
+        stage.desk.ask(node, live(), Question::Path(String::new()), None).await;
+        let answered = stage.answered(node, track(&format!("on {node}"), "b", 1, NOON)).await;
+        assert!(matches!(answered, Answered::Booked(_)), "{answered:?}");
+    }
+    stage.settle(0).await.expect("the tables follow");
+    let audited = stage.stored().shard(live()).facts.audit.clone();
+    let skipped = audited.iter().filter(|event| event.action == "journal.entry_skipped");
+    let told: Vec<_> = skipped.map(|event| (event.actor.as_str(), event.target.as_str())).collect();
+    assert_eq!(told, [("a person", format!("{seq}: it cannot be followed").as_str())]);
+    until_truncated(stage, 0).await;
+    stage.restart(0);
+    stage.all_is_well().await;
+}
+
 #[test]
 fn panic_in_apply() {
     in_simulated_time(async {
-        let stage = Stage::set(2, NOON);
+        let stage = Stage::set(3, NOON);
         stage.answered(0, track("first", "a", 1, NOON)).await;
         stage.settle(0).await.expect("the tables follow");
         // Spend at a path that there is not: followed, but nobody can say where it is.
         let Outcome::Booked(mut booked) = stage.entries()[0].1.decisions[0].outcome.clone() else {
             panic!("a report was booked");
         };
-        (booked.path, booked.new_paths) = (9_999, vec![]);
+        (booked.path, booked.new_paths) = (9_999, vec!["z".to_owned()]);
         let outcome = Outcome::Booked(booked);
         let decisions = vec![Decision { once: None, actor: vec![], outcome }];
         let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
         append_as_somebody_else(&stage, pack(&entry));
+        // The last node has followed it, and does not come to know that nobody else can.
+        stage.next(2, "checkpoint", Fate::BeginsAfter(Duration::from_secs(120)));
         tokio::time::sleep(Duration::from_secs(10)).await;
-        for node in 0..2 {
+        for node in 0..3 {
             stage.desk.ask(node, live(), Question::Path(String::new()), None).await;
         }
         tokio::time::sleep(Duration::from_secs(10)).await;
         only_one_shard_is_given_up(&stage).await;
+        it_is_skipped_and_all_is_well(&stage, 2).await;
     });
 }
 
-/// Half of it: whoever meets a format that it does not know gives the shard up. That nobody writes
-/// one before all can read it is not there yet.
 #[test]
-fn rolling_upgrade() {
+fn an_entry_that_nobody_can_read_is_skipped() {
+    in_simulated_time(async {
+        let stage = Stage::set(2, NOON);
+        stage.answered(0, track("first", "a", 1, NOON)).await;
+        append_as_somebody_else(&stage, vec![1, 255, 255, 255]);
+        only_one_shard_is_given_up(&stage).await;
+        it_is_skipped_and_all_is_well(&stage, 2).await;
+    });
+}
+
+#[test]
+fn no_snapshot_lies_between_a_skipped_entry_and_the_word() {
+    in_simulated_time(async {
+        let stage = Stage::with_limits(1, NOON, Limits { snapshot_entries: 1, ..LIMITS });
+        stage.answered(0, track("first", "a", 1, NOON)).await;
+        stage.settle(0).await.expect("the tables follow");
+        append_as_somebody_else(&stage, vec![1, 255, 255, 255]);
+        // A chunk ends with an entry that makes a policy.
+        let outcome = Outcome::PolicyMade {
+            new_paths: vec![],
+            path: 0,
+            policy: policy(7, "", 100, Window::Total, Mode::Open),
+            opening: false,
+            window: None,
+            attached: vec![],
+        };
+        let decisions = vec![Decision { once: None, actor: vec![], outcome }];
+        let entry = Entry { time: NOON, looked_up_seq: 0, decisions };
+        append_as_somebody_else(&stage, pack(&entry));
+        stage.restart(0);
+        assert_eq!(skip_entry(&stage, 0, 2).await, Skip::Written { at: 4 });
+        // The tables pass over the entry, and the process ends before they come to the word.
+        stage.next(0, "project", Fate::Fine);
+        stage.next(0, "project", Fate::BeginsAfter(Duration::from_secs(600)));
+        stage.answered(0, track("second", "a", 1, NOON)).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(stage.stored().shard(live()).facts.checkpoint.seq, 3);
+        stage.restart(0);
+        let answered = stage.answered(0, track("third", "a", 1, NOON)).await;
+        assert!(matches!(answered, Answered::Booked(_)), "{answered:?}");
+        stage.settle(0).await.expect("the tables follow");
+    });
+}
+
+#[test]
+fn a_format_that_is_not_known_is_never_skipped() {
     in_simulated_time(async {
         let stage = Stage::set(2, NOON);
         stage.answered(0, track("first", "a", 1, NOON)).await;
         append_as_somebody_else(&stage, vec![250, 1, 2, 3]);
         only_one_shard_is_given_up(&stage).await;
+        assert_eq!(skip_entry(&stage, 0, 2).await, Skip::OtherRelease);
+    });
+}
+
+#[test]
+fn deleted_then_written() {
+    in_simulated_time(async {
+        // Everything that may go goes soon.
+        let stage = Stage::with_limits(3, NOON, Limits { snapshot_entries: 1, ..LIMITS });
+        stage.policy(0, policy(7, "a", 100, Window::Total, Mode::Strict)).await;
+        for node in 0..3 {
+            let id = u128::try_from(node).unwrap();
+            assert!(held(&stage.answered(node, reserve(id, "a", 10, 600)).await));
+        }
+        let closed = stage.answered(0, plain(Command::Close)).await;
+        assert_eq!(closed, Answered::Done);
+        let last = stage.stored().shard(live()).tail();
+        // The others have not heard of it; what one of them holds falls due later.
+        let refused = Answered::Refused(Refusal::Closed);
+        assert_eq!(stage.answered(1, track("late", "a", 1, NOON)).await, refused);
+        for _ in 0..2 {
+            let again = keyed("key", reserve(9, "a", 1, 60));
+            assert_eq!(stage.answered(2, again).await, refused, "no refusal is kept either");
+        }
+        assert_eq!(stage.answered(2, commit("spent", 2, 8, NOON)).await, refused);
+        assert_eq!(stage.answered(1, plain(Command::Close)).await, Answered::Unchanged);
+        assert!(stage.audited().await.wrong.is_empty());
+        let skipped = skip_entry(&stage, 0, last.seq).await;
+        assert_eq!(skipped, Skip::CanBeFollowed);
+        for node in 0..3 {
+            stage.restart(node);
+            assert_eq!(stage.answered(node, track("later", "a", 1, NOON)).await, refused);
+        }
+        {
+            let mut all = stage.stored();
+            let stored = all.shard(live());
+            assert!(stored.tail().floor > 0, "old entries are gone");
+            assert_eq!((stored.tail().seq, stored.tail().batch), (last.seq, last.batch));
+            assert_eq!(stored.entries(1, last.seq - 1, 1).len(), 1, "the end never goes");
+        }
+        stage.all_is_well().await;
     });
 }
 

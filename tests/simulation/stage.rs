@@ -8,7 +8,6 @@ use engine::command::{Commit, Reserve};
 use engine::policy::{Mode, PolicyRecord, Unit, Window};
 use engine::{Command, Entry, Event, Measures, Once, Request, State};
 use shards::facts::event_identity;
-use shards::packed::unpack;
 use shards::{
     Answer, Answered, Caps, Done, EventDetail, Group, Lane, Limits, PolicyStanding, Question, Said,
     ShardError,
@@ -146,13 +145,10 @@ impl Stage {
         running.shards.settle(live(), Duration::from_secs(60)).await
     }
 
-    /// All entries of the live journal, in order.
+    /// All entries of the live journal, in order, as they are followed.
     #[must_use]
     pub fn entries(&self) -> Vec<(u64, Entry)> {
-        let mut all = self.stored();
-        let history = all.shard(live()).history.iter();
-        let read = |bytes: &[u8]| unpack(bytes).expect("what was written is read");
-        history.map(|((_, seq), (_, entry))| (*seq, read(&entry.bytes))).collect()
+        self.stored().shard(live()).followed()
     }
 
     /// The state that the journal leads to.

@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use engine::{Entry, FormatError, Outcome};
+use shards::Formats;
+use shards::packed::FORMAT;
 use store::journal::{Appended, JournalEntry, Shard, Tail};
 use store::nodes::Node;
 use store::snapshots::Manifest;
@@ -105,6 +108,29 @@ pub(crate) fn bug(message: &str) -> StoreError {
 }
 
 impl StoredShard {
+    /// All entries that were ever durable, as they are followed: one that a later one skips as if
+    /// there were nothing in it.
+    #[must_use]
+    pub fn followed(&self) -> Vec<(u64, Entry)> {
+        let all = self.history.iter();
+        // Whoever looks back knows what the newest release knows.
+        let formats = Formats::up_to(FORMAT + 1);
+        let read = all.map(|((_, seq), (_, entry))| (*seq, formats.decode(&entry.bytes)));
+        let mut read: BTreeMap<u64, _> = read.collect();
+        let all = read.values().flatten().flat_map(|entry| &entry.decisions);
+        let named = all.filter_map(|decision| match decision.outcome {
+            Outcome::Skipped { seq, .. } => Some(seq),
+            _ => None,
+        });
+        for seq in named.collect::<Vec<_>>() {
+            read.insert(seq, Ok(Entry::nothing()));
+        }
+        let written = |entry: std::result::Result<Entry, FormatError>| {
+            entry.expect("what was written is read")
+        };
+        read.into_iter().map(|(seq, entry)| (seq, written(entry))).collect()
+    }
+
     /// See [`store::Journal::entries`].
     #[must_use]
     pub fn entries(&self, incarnation: u32, after: u64, bytes_max: usize) -> Vec<JournalEntry> {

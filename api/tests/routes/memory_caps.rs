@@ -56,7 +56,12 @@ impl MemoryCaps {
 
     /// Changes the settings of a shard.
     pub(crate) fn configure(&self, shard: Shard, settings: engine::Settings) {
-        let request = Request { once: None, actor: vec![], command: Command::Configure(settings) };
+        self.decide(shard, Command::Configure(settings));
+    }
+
+    /// Has something decided that no route asks for.
+    pub(crate) fn decide(&self, shard: Shard, command: Command) {
+        let request = Request { once: None, actor: vec![], command };
         let now = self.clock.now().as_microsecond();
         let mut shards = self.shards.lock().unwrap();
         shards.entry(shard).or_default().batch(now, &[request]);

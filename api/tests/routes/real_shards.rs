@@ -20,6 +20,7 @@ pub(crate) async fn restarted(app: &mut TestApp, store: &Arc<SqliteStore>) -> Ar
         clock: app.clock.clone(),
         random: Arc::new(|| Uuid::new_v4().as_u128()),
         limits: shards::Limits::default(),
+        formats: Default::default(),
     }));
     app.router = Some(app.node_over(Limits::default(), false, shards.clone()));
     shards

@@ -3,7 +3,7 @@
 
 use api::Limits;
 use domain::{Scope, organization::Environment};
-use engine::Settings;
+use engine::{Command, Settings};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shards::{EventDetail, ShardError};
@@ -383,6 +383,25 @@ async fn exhausted_policies_are_told_and_what_left_is_booked_all_the_same() {
     let spent = progress(&block).await;
     assert_eq!((&spent["used"], &spent["health"]), (&json!(2), &json!("over")));
     assert_eq!(progress(&strict).await["used"], "0.008");
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_for_an_organization_that_was_deleted() {
+    let app = TestApp::start().await;
+    one(&app, event("before")).await;
+    let environment = Environment::Live;
+    let shard = Shard { organization: app.organization, environment };
+    app.caps.decide(shard, Command::Close);
+    let rejected = one(&app, event("after")).await;
+    assert_eq!(rejected["status"], "rejected");
+    assert_eq!(rejected["code"], "organization_closed");
+    let before = one(&app, event("before")).await;
+    assert_eq!(before["status"], "duplicate", "what was counted stays counted");
+    let estimate = json!({"path": "acme", "estimate": {"cost": "1"}});
+    let answer = app.post("/v1/reservations").json(&estimate).send().await;
+    answer.problem(410, "organization_closed");
+    let checked = app.get("/v1/check?path=acme").send().await.ok(200);
+    assert_eq!(checked["allowed"], false);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use crate::example::{example, look_everywhere};
-use engine::decision::Outcome;
+use engine::decision::{Decision, Outcome};
 use engine::entry::ENTRY_FORMAT;
 use engine::snapshot::SNAPSHOT_FORMAT;
 use engine::{Entry, FormatError, State};
@@ -37,6 +37,29 @@ fn the_golden_entry_leads_to_the_golden_snapshot() {
     assert!(state.encode() == snapshot_bytes, "snapshots are written in another way");
 }
 
+/// An entry with what came to the format later, and the state that it leads to.
+fn last_example() -> (Entry, State) {
+    let skipped = Outcome::Skipped { seq: 1, why: "it is damaged".to_owned() };
+    let decision = |outcome| Decision { once: None, actor: vec![], outcome };
+    let decisions = [skipped, Outcome::Closed].map(decision).into();
+    let entry = Entry { time: 1_800_014_400_000_000, looked_up_seq: 0, decisions };
+    let mut state = State::default();
+    state.replay(1, &Entry::nothing());
+    state.replay(2, &entry);
+    (entry, state)
+}
+
+#[test]
+fn the_last_golden_entry_leads_to_the_last_golden_snapshot() {
+    let (entry, state) = last_example();
+    let entry_bytes = golden("entry-v1-last.bin", &entry.encode());
+    let snapshot_bytes = golden("snapshot-v1-last.bin", &state.encode());
+    assert_eq!(Entry::decode(&entry_bytes), Ok(entry));
+    assert!(state.encode() == snapshot_bytes, "an entry is followed in another way; {COMMAND}");
+    let state = State::decode(&snapshot_bytes).unwrap();
+    assert!(state.encode() == snapshot_bytes, "snapshots are written in another way");
+}
+
 /// What is decided may change with the rules; then the golden entry stays, and this one goes.
 #[test]
 fn the_example_is_decided_as_it_was() {
@@ -62,12 +85,16 @@ fn the_golden_entry_has_every_outcome() {
         Outcome::PolicyRemoved { .. } => 11,
         Outcome::Configured(_) => 12,
         Outcome::Refused(_) => 13,
+        Outcome::Skipped { .. } => 14,
+        Outcome::Closed => 15,
     };
     let (entry, _) = example();
-    let mut found: Vec<_> = entry.decisions.iter().map(|one| number(&one.outcome)).collect();
+    let (last, _) = last_example();
+    let all = entry.decisions.iter().chain(&last.decisions);
+    let mut found: Vec<_> = all.map(|one| number(&one.outcome)).collect();
     found.sort_unstable();
     found.dedup();
-    assert_eq!(found, (0..14).collect::<Vec<_>>());
+    assert_eq!(found, (0..16).collect::<Vec<_>>());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use engine::command::{AMOUNT_MAX, COUNT_MAX, Commit, Event, Measures, Micros, Re
 use engine::decision::{Outcome, flag};
 use engine::policy::{Mode, PolicyRecord, Threshold, Unit, Window};
 use engine::state::PATHS_MAX;
-use engine::{Command, Refusal, State, Verdict, decide};
+use engine::{Command, Once, Refusal, State, Verdict, decide, due};
 
 fn ask(state: &mut State, command: Command) -> Verdict {
     let request = Request { once: None, actor: vec![], command };
@@ -172,4 +172,36 @@ fn a_path_has_ten_policies() {
     ask(&mut state, Command::RemovePolicy { policy: 3 });
     let made = ask(&mut state, Command::CreatePolicy(policy(20, "a", Window::Total)));
     assert!(matches!(made, Verdict::Write(_)));
+}
+
+#[test]
+fn a_closed_journal_refuses_everything_and_nothing_is_due_in_it() {
+    let mut state = State::default();
+    state.begin(NOW);
+    ask(&mut state, Command::CreatePolicy(policy(1, "a", Window::Total)));
+    assert!(matches!(ask(&mut state, Command::Reserve(reserve(1, "a", 5))), Verdict::Write(_)));
+    state.keep(1, 0);
+    let before = state.encode();
+    state.begin(NOW);
+    assert!(matches!(ask(&mut state, Command::Close), Verdict::Write(_)));
+    assert!(state.is_closed());
+    state.roll_back();
+    assert!(state.encode() == before && !state.is_closed(), "it was never durable");
+    state.begin(NOW);
+    ask(&mut state, Command::Close);
+    state.keep(2, 0);
+    state.begin(Micros::MAX);
+    assert!(due(&state).is_none() && state.next_due_at().is_none());
+    for command in
+        [Command::Tick, Command::Track(event(NOW, "a", 1)), Command::Reserve(reserve(2, "a", 1))]
+    {
+        let once = Some(Once { identity: [7; 16], body: [1; 4], seen: None });
+        let request = Request { once, actor: vec![], command };
+        assert_eq!(decide(&state, &request), Verdict::Refuse(Refusal::Closed), "not kept either");
+    }
+    assert_eq!(ask(&mut state, Command::Close), Verdict::Unchanged);
+    let bytes = state.encode();
+    let copy = State::decode(&bytes).unwrap();
+    assert!(copy.is_closed() && copy.encode() == bytes);
+    assert!(State::decode(&[&bytes[..], &[1]].concat()).is_err());
 }

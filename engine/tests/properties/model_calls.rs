@@ -60,6 +60,7 @@ impl Model {
                 Answer::Done
             }
             Command::Tick => Answer::Unchanged,
+            Command::Close => unreachable!("nothing comes after it: lives do not close"),
         }
     }
 

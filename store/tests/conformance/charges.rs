@@ -35,6 +35,7 @@ cases! {
     a_pull_without_news_moves_progress_once,
     progress_never_goes_back,
     a_lost_lease_commits_nothing,
+    a_paused_holder_replaces_nothing_that_a_later_one_wrote,
     a_lease_that_ran_out_but_was_not_taken_commits,
     a_sync_that_has_ended_takes_no_commit,
     generations_grow_across_all_sources_of_an_organization,
@@ -262,6 +263,28 @@ async fn a_lost_lease_commits_nothing(store: Arc<dyn Store>) -> Result<(), Failu
     store.release_lease(&held).await?;
     assert_eq!(commit(&*store, &worker, 2).await?, Committed::Refused, "given back is lost too");
     assert_eq!(generations(&*store).await?, [1]);
+    Ok(())
+}
+
+async fn a_paused_holder_replaces_nothing_that_a_later_one_wrote(
+    store: Arc<dyn Store>,
+) -> Result<(), Failure> {
+    let mut worker = Worker::sync(&*store, organization(1), 1).await?;
+    worker.stage(&*store, 1, &[block(DAY)?]).await?;
+    let later = take_over(&*store, &worker.lease).await?;
+    assert!(later.fence > worker.lease.fence, "a lease's number only grows");
+    let paused = std::mem::replace(&mut worker.lease, later);
+    worker.stage(&*store, 2, &[block(DAY)?]).await?;
+    assert_eq!(commit(&*store, &worker, 2).await?, Committed::Committed);
+    let (written, synced) = (visible(&*store).await?, first_sync(&*store).await?);
+    // Whoever was paused comes back: with what it had staged, with more, into what is visible.
+    worker.lease = paused;
+    assert_eq!(commit(&*store, &worker, 1).await?, Committed::Refused);
+    worker.stage(&*store, 3, &[block(DAY)?]).await?;
+    assert_eq!(commit(&*store, &worker, 3).await?, Committed::Refused);
+    store.put_blocks(organization(1), batch_id(2), &[block(DAY.tomorrow()?)?]).await?;
+    assert_eq!(visible(&*store).await?, written);
+    assert_eq!(first_sync(&*store).await?, synced);
     Ok(())
 }
 
