@@ -225,7 +225,10 @@ fn forbidden(detail: String) -> ApiError {
 /// which leaves room for a slow request, and at once on the node that revoked it. Expiry is looked
 /// at with each request. Unknown keys are not remembered: a new one works at once.
 #[derive(Default)]
-pub struct KeyCache(Mutex<HashMap<[u8; 32], (Instant, Arc<ApiKey>)>>);
+pub struct KeyCache(Mutex<HashMap<[u8; 32], LookedUp>>);
+
+/// When a key was looked up, and what it is.
+type LookedUp = (Instant, Arc<ApiKey>);
 
 impl KeyCache {
     const AGE_MAX: Duration = Duration::from_secs(3);

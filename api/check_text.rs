@@ -165,7 +165,7 @@ mod tests {
             used: amount / 3,
             held: i128::from(number % 7),
             window_start: None,
-            resets_at: (number % 5 != 0)
+            resets_at: (!number.is_multiple_of(5))
                 .then(|| i64::try_from(number / 2).unwrap() * 1_234_567_891_011),
             is_exhausted: false,
             health: Health::None,
@@ -178,11 +178,11 @@ mod tests {
             let policies: Vec<_> = (0..number % 6).map(|more| standing(number + more)).collect();
             let verdict = Verdict {
                 mode: mode_name(Mode::Block),
-                reservation_required: number % 2 == 0,
-                unpriced: number % 3 == 0,
-                stale_ms: (number % 4 == 0).then_some(number),
+                reservation_required: number.is_multiple_of(2),
+                unpriced: number.is_multiple_of(3),
+                stale_ms: number.is_multiple_of(4).then_some(number),
                 reason: (number % 5 < 2).then_some(Code::QuotaExceeded),
-                policy: policies.last().filter(|_| number % 5 == 0),
+                policy: policies.last().filter(|_| number.is_multiple_of(5)),
                 policies: &policies,
             };
             let text = String::from_utf8(check_text(&verdict)).unwrap();

@@ -138,7 +138,7 @@ impl DecimalText {
     pub fn with_decimals<const DECIMALS: usize>(value: i128) -> DecimalText {
         const { assert!(DECIMALS <= SCALE as usize, "a fraction fits 64 bits") };
         let mut bytes = [b'0'; DECIMAL_MAX];
-        let one = 10_u128.pow(DECIMALS as u32);
+        let one = const { power_of_ten(DECIMALS) };
         let (whole, fraction) = (value.unsigned_abs() / one, value.unsigned_abs() % one);
         let point = DECIMAL_MAX - DECIMALS - 1;
         let mut end = point;
@@ -156,6 +156,15 @@ impl DecimalText {
         }
         DecimalText { bytes, start, end }
     }
+}
+
+#[expect(clippy::arithmetic_side_effects, reason = "up to ten to the power of fifteen")]
+const fn power_of_ten(exponent: usize) -> u128 {
+    let (mut power, mut step) = (1, 0);
+    while step < exponent {
+        (power, step) = (power * 10, step + 1);
+    }
+    power
 }
 
 /// Writes the digits at the end of a buffer that holds zeros and has room for all; gives the place

@@ -75,6 +75,7 @@ impl Ours {
             store: store.clone(),
             clock: clock.clone(),
             random: Arc::new(|| Uuid::new_v4().as_u128()),
+            formats: Default::default(),
             limits: Limits::default(),
         }));
         shards.submit(shard(), caps()).await?;

@@ -54,10 +54,7 @@ impl Redis {
     /// A reservation on four levels.
     pub(crate) async fn reserve(&self) -> Result<Target> {
         let mut stream = TcpStream::connect(self.address).await?;
-        let load = format!(
-            "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n${}\r\n{SCRIPT}\r\n",
-            SCRIPT.len()
-        );
+        let load = format!("*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n${}\r\n{SCRIPT}\r\n", SCRIPT.len());
         stream.write_all(load.as_bytes()).await?;
         let mut answer = vec![0; 128];
         let read = stream.read(&mut answer).await?;
