@@ -8,8 +8,7 @@ use axum::{
 };
 use engine::{Command, Refusal, Request, command::Once};
 use shards::{
-    Actor, Answer, Answered, Done, Group, Lane, Position, Question, Reply, ShardError,
-    answer::ended_code,
+    Answer, Answered, Done, Group, Lane, Position, Question, Reply, ShardError, answer::ended_code,
 };
 use store::journal::Shard;
 
@@ -62,13 +61,7 @@ pub(crate) fn key_of(caller: &Caller) -> Option<u128> {
 
 /// A request of a caller.
 pub(crate) fn request(caller: &Caller, once: Option<Once>, command: Command) -> Request {
-    let id = caller.key.map_or_else(|| "local".to_owned(), |key| key.to_string());
-    let actor = Actor::key(
-        id,
-        caller.ip.map(|ip| ip.to_string()),
-        Some(caller.request_id.text().to_string()),
-    );
-    Request { once, actor: actor.encode(), command }
+    Request { once, actor: caller.actor().to_vec(), command }
 }
 
 /// Has requests decided.

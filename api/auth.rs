@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     marker::PhantomData,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use axum::{
 };
 use domain::{ApiKey, AuditEvent, KeyId, OrganizationId, Path, Scope, organization::Environment};
 use jiff::Timestamp;
+use shards::Actor;
 use tokio::time::Instant;
 
 use crate::{
@@ -42,6 +43,8 @@ pub(crate) struct Caller {
     /// The request's id.
     pub(crate) request_id: RequestId,
     scopes: Vec<Scope>,
+    /// Made when it is first asked for: a batch asks for each of its events.
+    actor: OnceLock<Vec<u8>>,
 }
 
 impl Caller {
@@ -55,6 +58,15 @@ impl Caller {
             ip: self.ip.map(|ip| ip.to_string()),
             at,
         }
+    }
+
+    /// Who asks, as the journal keeps it.
+    pub(crate) fn actor(&self) -> &[u8] {
+        self.actor.get_or_init(|| {
+            let id = self.key.map_or_else(|| "local".to_owned(), |key| key.text().to_string());
+            let ip = self.ip.map(|ip| ip.to_string());
+            Actor::key(id, ip, Some(self.request_id.text().to_string())).encode()
+        })
     }
 
     /// Refuses keys of the test environment what lives in the live one only.
@@ -186,6 +198,7 @@ async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
             ip,
             request_id,
             scopes: Scope::ALL.to_vec(),
+            actor: OnceLock::new(),
         });
     }
     let unknown = || unauthenticated("the key is unknown, revoked or expired");
@@ -202,6 +215,7 @@ async fn identify(parts: &Parts, state: &AppState) -> Result<Caller, ApiError> {
         ip,
         request_id,
         scopes: key.scopes.clone(),
+        actor: OnceLock::new(),
     })
 }
 
@@ -280,6 +294,7 @@ mod tests {
             ip: None,
             request_id: RequestId::of(&axum::http::Extensions::new()),
             scopes: vec![],
+            actor: OnceLock::new(),
         }
     }
 

@@ -111,18 +111,28 @@ impl FromRequestParts<Shared> for Asked {
 /// A query of the known parameters, each once.
 fn plain(query: &str) -> Option<CheckQuery> {
     let (mut path, mut service, mut model) = (None, None, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let place = match &*name {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=')?;
+        let place = match name {
             "path" => &mut path,
             "service" => &mut service,
             "model" => &mut model,
             _ => return None,
         };
-        if place.replace(value.into_owned()).is_some() {
+        if place.replace(decoded(pair, value)).is_some() {
             return None;
         }
     }
     Some(CheckQuery { path: path?, service, model })
+}
+
+/// The value of a pair as it was meant; most are meant as they stand.
+fn decoded(pair: &str, value: &str) -> String {
+    if !value.contains(['%', '+']) {
+        return value.to_owned();
+    }
+    let mut pairs = form_urlencoded::parse(pair.as_bytes());
+    pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 /// A policy that a call without a price cannot meet.

@@ -78,17 +78,18 @@ impl Text {
     fn amount(&mut self, amount: Amount) {
         if amount.is_text() {
             self.bytes.push(b'"');
-            self.raw(&amount.text());
+            self.bytes.extend_from_slice(amount.text().bytes());
             self.bytes.push(b'"');
         } else {
-            self.raw(&amount.text());
+            self.bytes.extend_from_slice(amount.text().bytes());
         }
     }
 
     fn policy(&mut self, standing: &PolicyStanding) {
         let record = &*standing.record;
         self.raw("{\"policy_id\":\"");
-        self.raw(&PolicyId::from_uuid(Uuid::from_u128(record.id)).text());
+        self.bytes
+            .extend_from_slice(PolicyId::from_uuid(Uuid::from_u128(record.id)).text().bytes());
         self.raw("\",\"path\":");
         self.string(&record.path);
         self.raw(",\"scope\":{");

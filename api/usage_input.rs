@@ -82,11 +82,12 @@ pub(crate) fn read_usage(raw: &RawValue, pointer: &str) -> Result<Usage, Vec<Fie
     let (mut usage, mut errors) = (Usage::default(), vec![]);
     let mut seen = BTreeSet::new();
     for (name, value) in &fields {
-        let place = format!("{pointer}{}", pointer_of(name));
-        match seen.insert(name.as_str()) {
-            false => errors.push(FieldError::at(place, "this field is given twice")),
-            true => errors.extend(read_field(&mut usage, name, value.get(), &place).err()),
-        }
+        let read = match seen.insert(name.as_str()) {
+            false => Err(FieldError::at("", "this field is given twice")),
+            true => read_field(&mut usage, name, value.get()),
+        };
+        let place = || format!("{pointer}{}", pointer_of(name));
+        errors.extend(read.err().map(|error| error.within(&place())));
     }
     if errors.is_empty()
         && let Err(error) = usage.check()
@@ -97,8 +98,8 @@ pub(crate) fn read_usage(raw: &RawValue, pointer: &str) -> Result<Usage, Vec<Fie
     if errors.is_empty() { Ok(usage) } else { Err(errors) }
 }
 
-fn read_field(usage: &mut Usage, name: &str, json: &str, place: &str) -> Result<(), FieldError> {
-    let wrong = |detail: &str| FieldError::at(place, detail);
+fn read_field(usage: &mut Usage, name: &str, json: &str) -> Result<(), FieldError> {
+    let wrong = |detail: &str| FieldError::at("", detail);
     if let Some(unit) = name.strip_prefix(CUSTOM) {
         if !is_unit(unit) {
             return Err(wrong("a unit has 1 to 64 letters, digits, `.`, `_` and `-`"));

@@ -188,11 +188,19 @@ fn write_digits(mut number: u128, bytes: &mut [u8]) -> usize {
     start
 }
 
+impl DecimalText {
+    /// Its ASCII bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+}
+
 impl Deref for DecimalText {
     type Target = str;
 
     fn deref(&self) -> &str {
-        std::str::from_utf8(&self.bytes[self.start..self.end]).expect("digits are ASCII")
+        std::str::from_utf8(self.bytes()).expect("digits are ASCII")
     }
 }
 

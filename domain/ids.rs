@@ -122,11 +122,19 @@ impl IdText {
     }
 }
 
+impl IdText {
+    /// Its ASCII bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
 impl Deref for IdText {
     type Target = str;
 
     fn deref(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).expect("prefixes and digits are ASCII")
+        std::str::from_utf8(self.bytes()).expect("prefixes and digits are ASCII")
     }
 }
 

@@ -8,10 +8,23 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use futures::future::BoxFuture;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+/// What one connection does again and again.
+#[derive(Clone)]
+pub(crate) enum Load {
+    /// Asks a server, on a socket of its own.
+    Ask(Target),
+    /// Calls a driver, which has sockets of its own.
+    Call(Call),
+}
+
+/// A call of a driver.
+pub(crate) type Call = Arc<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// What is asked of a server.
 #[derive(Clone)]
@@ -69,13 +82,13 @@ impl Measured {
 }
 
 /// Asks for so long, and says how it went.
-pub(crate) async fn measure(
-    target: &Target,
-    connections: usize,
-    round: Duration,
-) -> Result<Measured> {
+pub(crate) async fn measure(load: &Load, connections: usize, round: Duration) -> Result<Measured> {
     let begun_at = Instant::now();
-    let asking = (0..connections).map(|_| tokio::spawn(ask_on(target.clone(), begun_at + round)));
+    let until = begun_at + round;
+    let asking = (0..connections).map(|_| match load.clone() {
+        Load::Ask(target) => tokio::spawn(ask_on(target, until)),
+        Load::Call(call) => tokio::spawn(call_until(call, until)),
+    });
     let mut times = vec![];
     for asked in futures::future::join_all(asking).await {
         times.extend(asked??);
@@ -83,6 +96,16 @@ pub(crate) async fn measure(
     let took = begun_at.elapsed();
     times.sort_unstable();
     Ok(Measured { times, took })
+}
+
+async fn call_until(call: Call, until: Instant) -> Result<Vec<Duration>> {
+    let mut times = vec![];
+    while Instant::now() < until {
+        let sent_at = Instant::now();
+        call().await?;
+        times.push(sent_at.elapsed());
+    }
+    Ok(times)
 }
 
 async fn ask_on(target: Target, until: Instant) -> Result<Vec<Duration>> {

@@ -1,13 +1,14 @@
 //! How fast caps answer over HTTP, beside a floor: an endpoint of the same HTTP stack that parses a
 //! JSON body of 300 bytes and gives it back. Each round asks the floor and one of ours in turn, so
 //! what is compared was measured within the same seconds; the median of the rounds' ratios is told.
-//! Requests go to the real binary on an SQLite store; every reservation and report is durable. The
-//! floor is a process of its own, as the server is. `cargo bench --bench caps -- check` measures
+//! Requests go to the real binary, on an SQLite store and on a replica set where there is one; every
+//! reservation and report is durable. The floor is a process of its own, as the server is. `cargo bench --bench caps -- check` measures
 //! only what has `check` in its name.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
 
 mod load;
+mod mongo;
 mod redis;
 
 use std::{
@@ -26,12 +27,17 @@ use tokio::{
     process::{Child, Command},
 };
 
-use load::{Measured, Target, measure};
+use load::{Load, Measured, Target, measure};
+use mongo::Mongo;
 use redis::Redis;
 
 const OUTLAY: &str = env!("CARGO_BIN_EXE_outlay");
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(1);
+
+/// The floor has the memory of the server.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The argument with which this program is the floor.
 const SERVE_FLOOR: &str = "serve-floor";
@@ -47,33 +53,41 @@ fn main() -> Result<()> {
 
 async fn run(wanted: &str) -> Result<()> {
     let (_floor, floor) = start_floor().await?;
-    let home = Home::new(OUTLAY, &Backend::Sqlite)?;
-    let product = Product::start_with(&home, &["--log", "warn,outlay=info"]).await?;
-    for path in ["", "acme", "acme/search", "acme/search/rewrite"] {
-        let policy = json!({"path": path, "limit": {"unit": "usd", "amount": "1000000000"},
-            "window": {"kind": "calendar", "unit": "day"}, "mode": "strict"});
-        product.post("/v1/policies", &policy).await?;
-    }
     let body = json!({"filler": "x".repeat(286)}).to_string();
     let floor = Target::new(floor, "POST", "/echo", "", move || body.clone());
-    println!("{ROUNDS} rounds of {ROUND:?} each; ratios to the floor of the same round, medians");
+    let floor = Load::Ask(floor);
+    println!("{ROUNDS} rounds of {ROUND:?} each; the median of the rounds' ratios to what is in");
+    println!("turn with it: F the floor, R Redis, and what is named");
+    on_sqlite(wanted, &floor).await?;
+    match Backend::all().into_iter().find(|backend| matches!(backend, Backend::Mongo(_))) {
+        Some(backend) => on_mongo(wanted, &backend).await,
+        None => {
+            println!("there is no replica set here (`mongod-set -- …`): MongoDB is not measured");
+            Ok(())
+        }
+    }
+}
+
+async fn on_sqlite(wanted: &str, floor: &Load) -> Result<()> {
+    let home = Home::new(OUTLAY, &Backend::Sqlite)?;
+    let product = start(&home).await?;
     let redis = Redis::start().await?;
     if redis.is_none() {
         println!("there is no `redis-server` here: nothing is compared with it");
     }
     for connections in [64, 256] {
         // More batches at once than that are more than a shard's queue takes.
-        let fits = |(name, unit, _): &(&str, usize, Target)| {
+        let fits = |(name, unit, _): &(&str, usize, Load)| {
             name.contains(wanted) && (*unit == 1 || connections <= 64)
         };
         for ours in targets(&product).into_iter().filter(fits) {
-            compare(("F", &floor), &ours, connections).await?;
+            compare(("F", 1, floor), &ours, connections).await?;
         }
         if let Some(redis) = &redis {
             let rival = redis.reserve().await?;
             for ours in targets(&product).into_iter().filter(fits) {
                 if ours.1 == 1 && ours.0.contains("durable") {
-                    compare(("R", &rival), &ours, connections).await?;
+                    compare(("R", 1, &rival), &ours, connections).await?;
                 }
             }
         }
@@ -81,8 +95,48 @@ async fn run(wanted: &str) -> Result<()> {
     product.stop().await
 }
 
+/// On three members of a replica set on this machine.
+async fn on_mongo(wanted: &str, backend: &Backend) -> Result<()> {
+    let Backend::Mongo(uri) = backend else { return Ok(()) };
+    let home = Home::new(OUTLAY, backend)?;
+    let product = start(&home).await?;
+    let mongo = Mongo::open(uri).await?;
+    let of = |name: &str| targets(&product).into_iter().find(|target| target.0.starts_with(name));
+    let (reserve, track) = (of("reserve").context("one")?, of("track of 500").context("one")?);
+    println!("on MongoDB, three members");
+    for connections in [64, 256] {
+        if reserve.0.contains(wanted) {
+            let rivals = [
+                ("findAndModify", mongo.hot_document()),
+                ("bare insert", mongo.bare_insert()),
+            ];
+            for (name, rival) in &rivals {
+                compare((name, 1, rival), &reserve, connections).await?;
+            }
+        }
+    }
+    if track.0.contains(wanted) {
+        let rivals = [("insertMany", mongo.insert_many(500)), ("packed", mongo.packed(500))];
+        for (name, rival) in &rivals {
+            compare((name, 500, rival), &track, 8).await?;
+        }
+    }
+    product.stop().await
+}
+
+/// A server with a policy on each of four levels, logging as it does by itself.
+async fn start(home: &Home) -> Result<Product> {
+    let product = Product::start_with(home, &["--log", "info"]).await?;
+    for path in ["", "acme", "acme/search", "acme/search/rewrite"] {
+        let policy = json!({"path": path, "limit": {"unit": "usd", "amount": "1000000000"},
+            "window": {"kind": "calendar", "unit": "day"}, "mode": "strict"});
+        product.post("/v1/policies", &policy).await?;
+    }
+    Ok(product)
+}
+
 /// What is measured: its name, and what it asks.
-fn targets(product: &Product) -> Vec<(&'static str, usize, Target)> {
+fn targets(product: &Product) -> Vec<(&'static str, usize, Load)> {
     let (address, key) = (product.address, product.key.as_str());
     let path = "/v1/check?path=acme/search/rewrite/leaf&service=openai&model=gpt-4o";
     let check = Target::new(address, "GET", path, key, String::new);
@@ -95,10 +149,10 @@ fn targets(product: &Product) -> Vec<(&'static str, usize, Target)> {
     let one = Target::new(address, "POST", "/v1/track", key, || events(1));
     let many = Target::new(address, "POST", "/v1/track", key, || events(500));
     vec![
-        ("check", 1, check),
-        ("reserve, durable", 1, reserve),
-        ("track of one event, durable", 1, one),
-        ("track of 500 events, durable", 500, many),
+        ("check", 1, Load::Ask(check)),
+        ("reserve, durable", 1, Load::Ask(reserve)),
+        ("track of one event, durable", 1, Load::Ask(one)),
+        ("track of 500 events, durable", 500, Load::Ask(many)),
     ]
 }
 
@@ -119,27 +173,29 @@ fn events(count: u64) -> String {
     json!({"events": events}).to_string()
 }
 
+/// Asks both in turn; `unit` is how many of what is counted one call has.
 async fn compare(
-    (name, floor): (&str, &Target),
-    (what, unit, ours): &(&'static str, usize, Target),
+    (name, their_unit, theirs): (&str, usize, &Load),
+    (what, unit, ours): &(&'static str, usize, Load),
     connections: usize,
 ) -> Result<()> {
     let mut ratios = vec![];
     let mut last: Option<(Measured, Measured)> = None;
     for _ in 0..ROUNDS {
-        let below = measure(floor, connections, ROUND).await?;
+        let below = measure(theirs, connections, ROUND).await?;
         let above = measure(ours, connections, ROUND).await?;
-        ratios.push(above.per_second() / below.per_second());
+        let per_second = (above.per_second() * *unit as f64, below.per_second() * their_unit as f64);
+        ratios.push(per_second.0 / per_second.1);
         last = Some((below, above));
     }
     ratios.sort_by(f64::total_cmp);
     let (below, above) = last.context("there are rounds")?;
     println!(
-        "{connections:>3} connections  {what:<30} {:>5.2} {name}   {:>8.0}/s ({name} {:>8.0}/s)   \
-         p50 {:?} ({name} {:?})   p99 {:?} ({name} {:?})",
-        ratios[ratios.len() / 2] * *unit as f64,
+        "{connections:>3} connections  {what:<30} {:>6.2} {name}   {:>8.0}/s ({:>8.0}/s)   \
+         p50 {:?} ({:?})   p99 {:?} ({:?})",
+        ratios[ratios.len() / 2],
         above.per_second() * *unit as f64,
-        below.per_second(),
+        below.per_second() * their_unit as f64,
         above.quantile(50),
         below.quantile(50),
         above.quantile(99),

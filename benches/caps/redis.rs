@@ -10,7 +10,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::load::Target;
+use super::load::{Load, Target};
 
 /// Looks at each counter, then adds to each.
 const SCRIPT: &str = "local amount = tonumber(ARGV[1])
@@ -52,7 +52,7 @@ impl Redis {
     }
 
     /// A reservation on four levels.
-    pub(crate) async fn reserve(&self) -> Result<Target> {
+    pub(crate) async fn reserve(&self) -> Result<Load> {
         let mut stream = TcpStream::connect(self.address).await?;
         let load = format!("*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n${}\r\n{SCRIPT}\r\n", SCRIPT.len());
         stream.write_all(load.as_bytes()).await?;
@@ -65,6 +65,6 @@ impl Redis {
         let mut command = vec!["EVALSHA", digest, "4"];
         command.extend(keys);
         command.extend(["4500", "1000000000000000"]);
-        Ok(Target::redis(self.address, &command))
+        Ok(Load::Ask(Target::redis(self.address, &command)))
     }
 }
