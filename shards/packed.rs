@@ -20,8 +20,8 @@ use crate::facts::event_identity;
 /// this is another number. One that is not known is never skipped: whoever meets it stops.
 pub const FORMAT: u8 = 1;
 
-/// Smaller entries are stored as they are: a single event or reservation waits for no compressor.
-const PACKED_FROM_BYTES: usize = 1_024;
+/// Smaller entries are stored as they are: a hundred reservations at once wait for no compressor.
+const PACKED_FROM_BYTES: usize = 8 << 10;
 /// What is compressed has at most so many bytes.
 const RAW_BYTES_MAX: usize = ENTRY_BYTES_MAX + ENTRY_DECISIONS_MAX + COUNT_BYTES;
 const COUNT_BYTES: usize = 2;

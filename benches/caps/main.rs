@@ -106,10 +106,8 @@ async fn on_mongo(wanted: &str, backend: &Backend) -> Result<()> {
     println!("on MongoDB, three members");
     for connections in [64, 256] {
         if reserve.0.contains(wanted) {
-            let rivals = [
-                ("findAndModify", mongo.hot_document()),
-                ("bare insert", mongo.bare_insert()),
-            ];
+            let rivals =
+                [("findAndModify", mongo.hot_document()), ("bare insert", mongo.bare_insert())];
             for (name, rival) in &rivals {
                 compare((name, 1, rival), &reserve, connections).await?;
             }
@@ -184,7 +182,8 @@ async fn compare(
     for _ in 0..ROUNDS {
         let below = measure(theirs, connections, ROUND).await?;
         let above = measure(ours, connections, ROUND).await?;
-        let per_second = (above.per_second() * *unit as f64, below.per_second() * their_unit as f64);
+        let per_second =
+            (above.per_second() * *unit as f64, below.per_second() * their_unit as f64);
         ratios.push(per_second.0 / per_second.1);
         last = Some((below, above));
     }

@@ -53,7 +53,8 @@ impl Mongo {
             let spots = spots.clone();
             async move {
                 let fits = doc! {"_id": 1, "used": {"$lte": LIMIT - AMOUNT}};
-                let taken = spots.find_one_and_update(fits, doc! {"$inc": {"used": AMOUNT}}).await?;
+                let taken =
+                    spots.find_one_and_update(fits, doc! {"$inc": {"used": AMOUNT}}).await?;
                 taken.context("there is room").map(drop)
             }
         })
@@ -89,8 +90,8 @@ impl Mongo {
             async move {
                 let documents = (0..count).map(|_| {
                     doc! {"id": Uuid::new_v4().simple().to_string(),
-                        "path": "acme/search/rewrite/leaf", "service": "openai", "model": "gpt-4o",
-                        "input_tokens": 1000_i64, "output_tokens": 200_i64, "cost": 4_500_i64}
+                    "path": "acme/search/rewrite/leaf", "service": "openai", "model": "gpt-4o",
+                    "input_tokens": 1000_i64, "output_tokens": 200_i64, "cost": 4_500_i64}
                 });
                 let inserted = events.insert_many(documents).await?;
                 ensure!(inserted.inserted_ids.len() == count, "all are new");
