@@ -1,9 +1,9 @@
 //! How fast caps answer over HTTP, beside a floor: an endpoint of the same HTTP stack that parses a
 //! JSON body of 300 bytes and gives it back. Each round asks the floor and one of ours in turn, so
 //! what is compared was measured within the same seconds; the median of the rounds' ratios is told.
-//! Requests go to the real binary, on an SQLite store and on a replica set where there is one; every
-//! reservation and report is durable. The floor is a process of its own, as the server is. `cargo bench --bench caps -- check` measures
-//! only what has `check` in its name.
+//! Requests go to the real binary, on an SQLite store and on a replica set where there is one;
+//! every reservation and report is durable. The floor is a process of its own, as the server is.
+//! `cargo bench --bench caps -- check` measures only what has `check` in its name.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
 

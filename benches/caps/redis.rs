@@ -1,5 +1,5 @@
-//! The usual way to cap spend: counters in Redis, and a script that looks at four of them and adds to
-//! all or none. Every answer is on the disk, as ours is.
+//! The usual way to cap spend: counters in Redis, and a script that looks at four of them and adds
+//! to all or none. Every answer is on the disk, as ours is.
 
 use std::{net::SocketAddr, process::Stdio};
 
