@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequestParts, State},
-    http::{HeaderValue, header, request::Parts},
+    http::request::Parts,
     response::Response,
 };
 use domain::{Path, Service};
@@ -92,8 +92,7 @@ pub(crate) async fn check_call(
             .as_ref()
             .is_some_and(|service| !model.is_empty() && books.has_no_price(service, &model, now));
     let text = check_text(&verdict(&seen, is_unpriced, reply.stale_ms));
-    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok(at_position(reply.position, (kind, text)))
+    Ok(at_position(reply.position, text))
 }
 
 impl FromRequestParts<Shared> for Asked {

@@ -1,28 +1,23 @@
-//! The answer of a check as text. It is asked before every call, so its JSON is written straight
-//! from what the policies say: a tenth of the work of building plain data and serializing that. A
-//! test holds the text against the plain data's, byte for byte.
+//! The answer of a check as text: it is asked before every call.
 
 use domain::PolicyId;
-use engine::Micros;
 use shards::PolicyStanding;
 use uuid::Uuid;
 
 use crate::{
     amount::{Amount, unit_name},
+    answer_text::Text,
     check::Verdict,
     dto_policy::{mode_name, remaining},
-    instants::text_of,
 };
 
 /// What one policy takes, roughly.
 const POLICY_BYTES: usize = 320;
 
 /// The text of a verdict.
-pub(crate) fn check_text(verdict: &Verdict<'_>) -> Vec<u8> {
-    let mut text = Text {
-        bytes: Vec::with_capacity(POLICY_BYTES.saturating_mul(verdict.policies.len() + 1)),
-        instant: (None, None),
-    };
+pub(crate) fn check_text(verdict: &Verdict<'_>) -> Text {
+    let room = POLICY_BYTES.saturating_mul(verdict.policies.len().saturating_add(1));
+    let mut text = Text::with_room(room);
     text.raw(if verdict.reason.is_none() { "{\"allowed\":true" } else { "{\"allowed\":false" });
     text.raw(",\"mode\":\"");
     text.raw(verdict.mode);
@@ -42,93 +37,48 @@ pub(crate) fn check_text(verdict: &Verdict<'_>) -> Vec<u8> {
     }
     if let Some(policy) = verdict.policy {
         text.raw(",\"policy\":");
-        text.policy(policy);
+        write_policy(&mut text, policy);
     }
     text.raw(",\"policies\":[");
     for (index, policy) in verdict.policies.iter().enumerate() {
         text.raw(if index == 0 { "" } else { "," });
-        text.policy(policy);
+        write_policy(&mut text, policy);
     }
     text.raw("]}");
-    text.bytes
+    text
 }
 
-struct Text {
-    bytes: Vec<u8>,
-    /// The last instant that was written, and its text: policies mostly share one.
-    instant: (Option<Micros>, Option<String>),
-}
-
-impl Text {
-    /// What needs no escape.
-    fn raw(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
+fn write_policy(text: &mut Text, standing: &PolicyStanding) {
+    let record = &*standing.record;
+    text.raw("{\"policy_id\":\"");
+    text.bytes.extend_from_slice(PolicyId::from_uuid(Uuid::from_u128(record.id)).text().bytes());
+    text.raw("\",\"path\":");
+    text.string(&record.path);
+    text.raw(",\"scope\":{");
+    if !record.service.is_empty() {
+        text.raw("\"service\":");
+        text.string(&record.service);
     }
-
-    fn string(&mut self, text: &str) {
-        if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-            self.bytes.push(b'"');
-            self.raw(text);
-            self.bytes.push(b'"');
-        } else {
-            serde_json::to_writer(&mut self.bytes, text).expect("memory takes what is written");
-        }
+    if !record.model.is_empty() {
+        text.raw(if record.service.is_empty() { "\"model\":" } else { ",\"model\":" });
+        text.string(&record.model);
     }
-
-    fn amount(&mut self, amount: Amount) {
-        if amount.is_text() {
-            self.bytes.push(b'"');
-            self.bytes.extend_from_slice(amount.text().bytes());
-            self.bytes.push(b'"');
-        } else {
-            self.bytes.extend_from_slice(amount.text().bytes());
-        }
+    text.raw("},\"mode\":\"");
+    text.raw(mode_name(record.mode));
+    text.raw("\",\"unit\":\"");
+    text.raw(unit_name(record.unit));
+    for (name, value) in [
+        ("\",\"limit\":", record.limit),
+        (",\"used\":", standing.used),
+        (",\"held\":", standing.held),
+        (",\"remaining\":", remaining(standing)),
+    ] {
+        text.raw(name);
+        text.amount(Amount { unit: record.unit, value });
     }
-
-    fn policy(&mut self, standing: &PolicyStanding) {
-        let record = &*standing.record;
-        self.raw("{\"policy_id\":\"");
-        self.bytes
-            .extend_from_slice(PolicyId::from_uuid(Uuid::from_u128(record.id)).text().bytes());
-        self.raw("\",\"path\":");
-        self.string(&record.path);
-        self.raw(",\"scope\":{");
-        if !record.service.is_empty() {
-            self.raw("\"service\":");
-            self.string(&record.service);
-        }
-        if !record.model.is_empty() {
-            self.raw(if record.service.is_empty() { "\"model\":" } else { ",\"model\":" });
-            self.string(&record.model);
-        }
-        self.raw("},\"mode\":\"");
-        self.raw(mode_name(record.mode));
-        self.raw("\",\"unit\":\"");
-        self.raw(unit_name(record.unit));
-        for (name, value) in [
-            ("\",\"limit\":", record.limit),
-            (",\"used\":", standing.used),
-            (",\"held\":", standing.held),
-            (",\"remaining\":", remaining(standing)),
-        ] {
-            self.raw(name);
-            self.amount(Amount { unit: record.unit, value });
-        }
-        self.raw(",\"resets_at\":");
-        self.instant(standing.resets_at);
-        self.raw("}");
-    }
-
-    fn instant(&mut self, at: Option<Micros>) {
-        if self.instant.0 != at {
-            self.instant = (at, at.and_then(text_of));
-        }
-        let Some(text) = self.instant.1.take() else { return self.raw("null") };
-        self.bytes.push(b'"');
-        self.raw(&text);
-        self.bytes.push(b'"');
-        self.instant.1 = Some(text);
-    }
+    text.raw(",\"resets_at\":");
+    text.instant(standing.resets_at);
+    text.raw("}");
 }
 
 #[cfg(test)]
@@ -186,7 +136,7 @@ mod tests {
                 policy: policies.last().filter(|_| number.is_multiple_of(5)),
                 policies: &policies,
             };
-            let text = String::from_utf8(check_text(&verdict)).unwrap();
+            let text = String::from_utf8(check_text(&verdict).bytes).unwrap();
             let plain = serde_json::to_string(&CheckView::from(&verdict)).unwrap();
             assert_eq!(text, plain);
         }

@@ -2,6 +2,7 @@
 
 mod allowed_path;
 mod amount;
+mod answer_text;
 mod api_key_input;
 mod api_keys;
 mod asking;

@@ -23,7 +23,7 @@ use crate::{
     auth::{Authorized, Caller, Track, TrackOrRead},
     bodies::keep_bodies,
     canonical_body::body_hash,
-    dto_reservation::{CommittedView, HeldView, ReservationStateView, ReservationView},
+    dto_reservation::{CommittedView, HeldView, ReservationStateView, ReservationView, held_text},
     error::{ApiError, Code},
     extract::{Id, JsonBytes, json},
     idempotency::{Once, OnceHeader, REPLAYED},
@@ -53,7 +53,7 @@ pub(crate) async fn create_reservation(
     let command = Command::Reserve(reserve);
     let (answer, position) = submit_one(&state, &caller, once.identity(&body), command).await?;
     let response = match answer.result {
-        Answered::Held(held) => (StatusCode::CREATED, Json(HeldView::from(held))).into_response(),
+        Answered::Held(held) => (StatusCode::CREATED, held_text(&held)).into_response(),
         Answered::Refused(Refusal::Conflict) => {
             let detail = "this `Idempotency-Key` was used with another body";
             return Err(ApiError::new(Code::IdempotencyKeyReused, detail));

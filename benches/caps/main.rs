@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
 
+mod litellm;
 mod load;
 mod mongo;
 mod redis;
@@ -27,6 +28,7 @@ use tokio::{
     process::{Child, Command},
 };
 
+use litellm::{LiteLlm, resident_mib};
 use load::{Load, Measured, Target, measure};
 use mongo::Mongo;
 use redis::Redis;
@@ -91,6 +93,14 @@ async fn on_sqlite(wanted: &str, floor: &Load) -> Result<()> {
                 }
             }
         }
+    }
+    if let Some(check) = targets(&product).into_iter().find(|ours| ours.0.contains(wanted))
+        && check.0 == "check"
+        && let Some(proxy) = LiteLlm::start().await?
+    {
+        compare(("LiteLLM", 1, &proxy.completion()), &check, 64).await?;
+        let (ours, theirs) = (resident_mib(product.pid()?)?, proxy.resident_mib()?);
+        println!("memory after it: {ours} MiB, the LiteLLM proxy {theirs} MiB");
     }
     product.stop().await
 }

@@ -77,6 +77,14 @@ impl Product {
         text(&self.log)
     }
 
+    /// The process.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("it is running")
+    }
+
     /// Kills the process as a power cut would.
     ///
     /// # Errors
@@ -90,7 +98,7 @@ impl Product {
     /// # Errors
     /// Where it does not end well.
     pub async fn stop(mut self) -> Result<()> {
-        let pid = self.child.id().context("it is running")?.to_string();
+        let pid = self.pid()?.to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status().await?;
         ensure!(asked.success(), "SIGTERM was not sent");
         let status = tokio::time::timeout(DEADLINE, self.child.wait()).await??;
