@@ -6,6 +6,8 @@ use axum::{
     http::{HeaderName, HeaderValue, request::Parts},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use domain::fixed::DecimalText;
 use engine::{Command, Refusal, Request, command::Once};
 use shards::{
     Answer, Answered, Done, Group, Lane, Position, Question, Reply, ShardError, answer::ended_code,
@@ -133,7 +135,12 @@ pub(crate) fn at_position(position: Position, answer: impl IntoResponse) -> Resp
 
 /// A place as a header's value.
 pub(crate) fn position_value(position: Position) -> HeaderValue {
-    HeaderValue::from_str(&position.to_string()).expect("digits and a point are ASCII")
+    let digits = |number: u64| DecimalText::with_decimals::<0>(number.into());
+    let mut text = Vec::with_capacity(24);
+    text.extend_from_slice(digits(position.incarnation.into()).bytes());
+    text.push(b'.');
+    text.extend_from_slice(digits(position.seq).bytes());
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits and a point are ASCII")
 }
 
 /// The problem that a refusal is. A conflict is that of an event.

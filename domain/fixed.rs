@@ -138,8 +138,13 @@ impl DecimalText {
     pub fn with_decimals<const DECIMALS: usize>(value: i128) -> DecimalText {
         const { assert!(DECIMALS <= SCALE as usize, "a fraction fits 64 bits") };
         let mut bytes = [b'0'; DECIMAL_MAX];
+        if value == 0 {
+            return DecimalText { bytes, start: 0, end: 1 };
+        }
         let one = const { power_of_ten(DECIMALS) };
-        let (whole, fraction) = (value.unsigned_abs() / one, value.unsigned_abs() % one);
+        // One division of 128 bits is slow enough.
+        let whole = value.unsigned_abs() / one;
+        let fraction = value.unsigned_abs() - whole * one;
         let point = DECIMAL_MAX - DECIMALS - 1;
         let mut end = point;
         if fraction != 0 {
@@ -148,7 +153,7 @@ impl DecimalText {
             let zeros = bytes.iter().rev().take_while(|digit| **digit == b'0').count();
             end = DECIMAL_MAX - zeros;
         }
-        // Zero is written as well.
+        // A whole part of zero is written as well.
         let mut start = write_digits(whole, &mut bytes[..point]).min(point - 1);
         if value < 0 {
             start -= 1;

@@ -46,9 +46,26 @@ impl State {
         model: &'a str,
         now: Micros,
     ) -> impl Iterator<Item = PolicyView<'a>> {
-        let nearest = domain::path::self_and_above(path).find_map(|path| self.path_number(path));
-        self.matching(nearest.unwrap_or(0), service, model)
+        self.policies_met_at(self.nearest_path(path), service, model, now)
+    }
+
+    /// The policies that a call at this path or one below it that there is not meets, the nearest
+    /// first.
+    pub fn policies_met_at<'a>(
+        &'a self,
+        path: PathNo,
+        service: &'a str,
+        model: &'a str,
+        now: Micros,
+    ) -> impl Iterator<Item = PolicyView<'a>> {
+        self.matching(path, service, model)
             .map(move |(number, policy)| self.view(number, policy, now))
+    }
+
+    /// The path, or the nearest above it that there is.
+    #[must_use]
+    pub fn nearest_path(&self, path: &str) -> PathNo {
+        domain::path::self_and_above(path).find_map(|path| self.path_number(path)).unwrap_or(0)
     }
 
     /// A policy as it stands.

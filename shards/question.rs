@@ -143,14 +143,13 @@ impl Question {
 }
 
 fn check(state: &State, path: &str, service: &str, model: &str, now: Micros) -> CheckView {
-    let policies = state.policies_met(path, service, model, now);
-    let own = state.path_number(path).map(|number| state.path(number));
+    let nearest = state.nearest_path(path);
+    let policies = state.policies_met_at(nearest, service, model, now);
+    let own = Some(state.path(nearest)).filter(|node| *node.name == *path);
     let other_service = own.and_then(|node| node.service.clone());
-    let nearest = domain::path::self_and_above(path).find_map(|path| state.path_number(path));
     CheckView {
         policies: policies.map(|view| standing(&view)).collect(),
-        is_archived: state.is_closed()
-            || state.self_and_above(nearest.unwrap_or(0)).any(|node| node.archived),
+        is_archived: state.is_closed() || state.self_and_above(nearest).any(|node| node.archived),
         other_service: other_service.filter(|own| !service.is_empty() && own != service),
     }
 }

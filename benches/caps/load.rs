@@ -72,6 +72,10 @@ impl Target {
 }
 
 impl Measured {
+    pub(crate) fn count(&self) -> usize {
+        self.times.len()
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
         self.times.len() as f64 / self.took.as_secs_f64()
     }
@@ -113,7 +117,8 @@ async fn ask_on(target: Target, until: Instant) -> Result<Vec<Duration>> {
     stream.set_nodelay(true)?;
     let mut times = vec![];
     let mut buffer = Vec::with_capacity(1 << 16);
-    while Instant::now() < until {
+    // At least once.
+    while times.is_empty() || Instant::now() < until {
         let request = (target.request)();
         let sent_at = Instant::now();
         stream.write_all(&request).await?;

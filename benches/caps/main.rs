@@ -3,13 +3,15 @@
 //! what is compared was measured within the same seconds; the median of the rounds' ratios is told.
 //! Requests go to the real binary, on an SQLite store and on a replica set where there is one;
 //! every reservation and report is durable. The floor is a process of its own, as the server is.
-//! `cargo bench --bench caps -- check` measures only what has `check` in its name.
+//! `cargo bench --bench caps -- check` measures only what has `check` in its name;
+//! `cargo bench --bench caps -- recovery 10000000` books so many events, kills and starts again.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
 
 mod litellm;
 mod load;
 mod mongo;
+mod recovery;
 mod redis;
 
 use std::{
@@ -49,6 +51,10 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match wanted.as_deref() {
         Some(SERVE_FLOOR) => runtime.block_on(serve_floor()),
+        Some("recovery") => {
+            let count = std::env::args().filter_map(|argument| argument.parse().ok()).next();
+            runtime.block_on(recovery::recover(count.unwrap_or(1_000_000)))
+        }
         wanted => runtime.block_on(run(wanted.unwrap_or_default())),
     }
 }

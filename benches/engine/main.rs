@@ -33,6 +33,48 @@ fn main() {
     one("read an entry, a decision", per_decision(|| drop(black_box(Entry::decode(&bytes)))));
     one("write an entry, a decision", per_decision(|| drop(black_box(entry.encode()))));
     println!("  {} bytes a decision, without detail", entry.decisions[1].encoded_size());
+    memory();
+}
+
+/// What the process grows by for each thing that the state keeps.
+fn memory() {
+    let mut state = state();
+    let mut seq = 1;
+    let mut grow = |what: &str, count: u32, remembers: bool, make: &dyn Fn(u32) -> Request| {
+        let before = resident_bytes();
+        for first in (0..count).step_by(BATCH as usize) {
+            state.begin(NOW);
+            for number in first..first + BATCH {
+                let mut request = make(number);
+                request.once = request.once.filter(|_| remembers);
+                follow(&mut state, &request);
+            }
+            seq += 1;
+            state.keep(seq, if remembers { 0 } else { seq });
+        }
+        let bytes = resident_bytes().saturating_sub(before) / u64::from(count);
+        println!("{what:<48} {bytes:>8} bytes");
+    };
+    let path = |number: u32| format!("tenant-{}/application-{number}", number % 100);
+    grow("memory of a path", 50_000, false, &|number| {
+        let mut request = track(number);
+        if let Command::Track(event) = &mut request.command {
+            event.path = path(number);
+        }
+        request
+    });
+    grow("memory of a cap on it, with an open window", 50_000, false, &|number| {
+        let made = policy(u128::from(number) + 100, &path(number), Window::Calendar(4));
+        request(number, Command::CreatePolicy(made))
+    });
+    grow("memory of a reservation held on four caps", 100_000, false, &reserve);
+    grow("memory of an id that is not in the tables yet", 500_000, true, &track);
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
 }
 
 fn one(what: &str, nanoseconds: f64) -> f64 {
