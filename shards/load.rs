@@ -24,6 +24,8 @@ pub(crate) struct Loaded {
     pub(crate) last_batch: u128,
     /// The place of the snapshot that it was loaded from.
     snapshot_seq: u64,
+    /// How many decisions were followed since that snapshot.
+    pub(crate) followed_count: u64,
     /// Entries that are passed over.
     pub(crate) skips: Skips,
     formats: Formats,
@@ -139,7 +141,7 @@ impl Loaded {
     fn new(parts: &Parts, state: State, incarnation: u32, last_batch: u128) -> Loaded {
         let (snapshot_seq, skips) = (state.seq(), Skips::default());
         let formats = parts.formats.clone();
-        Loaded { state, incarnation, last_batch, snapshot_seq, skips, formats }
+        Loaded { state, incarnation, last_batch, snapshot_seq, followed_count: 0, skips, formats }
     }
 
     /// Follows the next entry, or passes over it. A fault in it ends the shard.
@@ -149,7 +151,14 @@ impl Loaded {
         let followed = catch_unwind(AssertUnwindSafe(|| state.replay(entry.seq, &content)));
         followed.map_err(|_| stopped(entry.seq, "it cannot be followed"))?;
         self.last_batch = entry.batch;
+        self.count_followed(&content);
         Ok(())
+    }
+
+    /// Counts the decisions of an entry that the state has followed.
+    pub(crate) fn count_followed(&mut self, entry: &Entry) {
+        let count = u64::try_from(entry.decisions.len()).unwrap_or(u64::MAX);
+        self.followed_count = self.followed_count.saturating_add(count);
     }
 
     /// What an entry is followed as that comes after the one with this place and batch: nothing,

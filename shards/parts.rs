@@ -40,6 +40,8 @@ pub struct Limits {
     pub is_alone: bool,
     /// A snapshot is written after so many entries.
     pub snapshot_entries: u64,
+    /// Or after so many decisions: a start follows those that come after it.
+    pub snapshot_decisions: u64,
     /// How long the journal keeps entries at least.
     pub keep_entries: Duration,
     /// How long an answer may go without being sure that it is the newest.
@@ -53,6 +55,7 @@ impl Default for Limits {
             unprojected_max: 2_000_000,
             is_alone: true,
             snapshot_entries: 20_000,
+            snapshot_decisions: 500_000,
             keep_entries: Duration::from_secs(25 * 3600),
             fresh_for: Duration::from_secs(2),
         }

@@ -246,5 +246,9 @@ fn projected(
 ) -> Option<Box<facts::Chunk>> {
     let state = &mut shadow.state;
     let project = AssertUnwindSafe(|| Box::new(facts::project(shard, state, entries)));
-    (!entries.is_empty()).then(|| catch_unwind(project).ok()).flatten()
+    let chunk = (!entries.is_empty()).then(|| catch_unwind(project).ok()).flatten()?;
+    for (_, entry) in entries.iter().filter(|(seq, _)| *seq <= chunk.to_seq) {
+        shadow.count_followed(entry);
+    }
+    Some(chunk)
 }

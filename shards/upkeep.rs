@@ -27,6 +27,8 @@ pub(crate) struct Upkeep {
     entered: BTreeSet<u128>,
     sums: SumBlocks,
     snapshot_seq: Option<u64>,
+    /// How many decisions the state had followed at that snapshot.
+    snapshot_followed: u64,
     truncated_at: Option<Instant>,
 }
 
@@ -37,6 +39,7 @@ impl Upkeep {
             entered: BTreeSet::new(),
             sums: SumBlocks::default(),
             snapshot_seq: None,
+            snapshot_followed: 0,
             truncated_at: None,
         }
     }
@@ -130,13 +133,18 @@ impl Upkeep {
                 *self.snapshot_seq.insert(newest.map_or(0, |manifest| manifest.seq))
             }
         };
-        let is_soon = seq.saturating_sub(last) < live.parts.limits.snapshot_entries;
+        let limits = &live.parts.limits;
+        // Fewer than then: the state was loaded anew.
+        let then = Some(self.snapshot_followed).filter(|then| *then <= shadow.followed_count);
+        let decisions = shadow.followed_count.saturating_sub(then.unwrap_or(0));
+        let is_soon = seq.saturating_sub(last) < limits.snapshot_entries
+            && decisions < limits.snapshot_decisions;
         if is_soon || shadow.skips.is_early(seq) {
             return Ok(());
         }
         put_snapshot(&live.parts, shard, incarnation, shadow).await?;
         store.remove_snapshots_before(shard, incarnation, seq).await?;
-        self.snapshot_seq = Some(seq);
+        (self.snapshot_seq, self.snapshot_followed) = (Some(seq), shadow.followed_count);
         Ok(())
     }
 

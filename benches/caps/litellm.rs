@@ -29,6 +29,7 @@ pub(crate) struct LiteLlm {
 
 impl LiteLlm {
     /// Starts the program that `OUTLAY_BENCH_LITELLM` names; nothing where it names none.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark is told by the environment")]
     pub(crate) async fn start() -> Result<Option<LiteLlm>> {
         let Some(program) = std::env::var_os("OUTLAY_BENCH_LITELLM") else { return Ok(None) };
         let folder = tempfile::tempdir()?;

@@ -1,5 +1,5 @@
-//! How long a server takes from its start until it answers a check, after it was killed with so many
-//! events booked.
+//! How long a server takes from its start until it answers a check, after it was killed with so
+//! many events booked.
 
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,7 @@ use engine::policy::{Mode, PolicyRecord, Unit, Window};
 use engine::{Command, Event, Measures, Once, Refusal, Request};
 use jiff::Timestamp;
 use shards::{Answered, Caps, Done, Group, Lane, Limits, Parts, Question, Said, Shards};
-use store::{journal::Shard, sqlite::SqliteStore};
+use store::{journal::Shard, snapshots::Snapshots, sqlite::SqliteStore};
 use uuid::Uuid;
 
 struct Fixed(AtomicU64);
@@ -37,13 +37,20 @@ impl World {
         World { folder: tempfile::tempdir().unwrap(), clock }
     }
 
+    async fn store(&self) -> Arc<SqliteStore> {
+        Arc::new(SqliteStore::open(&self.folder.path().join("a.db")).await.unwrap())
+    }
+
     async fn start(&self) -> Arc<Shards> {
-        let store = SqliteStore::open(&self.folder.path().join("a.db")).await.unwrap();
+        self.start_on(self.store().await, Limits::default())
+    }
+
+    fn start_on(&self, store: Arc<SqliteStore>, limits: Limits) -> Arc<Shards> {
         Arc::new(Shards::new(Parts {
-            store: Arc::new(store),
+            store,
             clock: self.clock.clone(),
             random: Arc::new(|| Uuid::new_v4().as_u128()),
-            limits: Limits::default(),
+            limits,
             formats: Default::default(),
         }))
     }
@@ -239,4 +246,27 @@ async fn what_was_used_before_a_policy_was_made_counts() {
     let done = shards.submit(shard(), group).await.unwrap();
     assert_eq!(done.blocked.len(), 1);
     assert_eq!((done.blocked[0].used, done.blocked[0].is_exhausted), (60, true));
+}
+
+#[tokio::test]
+async fn many_decisions_in_few_entries_bring_a_snapshot() {
+    let world = World::new();
+    let store = world.store().await;
+    let limits = Limits { snapshot_decisions: 500, ..Limits::default() };
+    let shards = world.start_on(store.clone(), limits);
+    let mut batch = group(Command::Track(event("a", 1)), None);
+    batch.requests = vec![batch.requests[0].clone(); 300];
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    for _ in 0..2 {
+        shards.submit(shard(), batch.clone()).await.unwrap();
+        shards.settle(shard(), Duration::from_secs(20)).await.unwrap();
+    }
+    // The first entry alone is not enough: the snapshot is of the second.
+    let snapshot = loop {
+        if let Some(snapshot) = store.newest_snapshot(shard(), 1).await.unwrap() {
+            break snapshot;
+        }
+        ticks.tick().await;
+    };
+    assert_eq!(snapshot.seq, 2);
 }

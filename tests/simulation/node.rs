@@ -91,6 +91,7 @@ pub const LIMITS: Limits = Limits {
     unprojected_max: 100_000,
     is_alone: false,
     snapshot_entries: 25,
+    snapshot_decisions: 60,
     keep_entries: Duration::from_secs(1_800),
     fresh_for: Duration::from_secs(2),
 };
