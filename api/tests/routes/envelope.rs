@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use api::Limits;
+use serde_json::json;
 
 use crate::test_app::TestApp;
 
@@ -61,4 +62,58 @@ async fn a_change_that_takes_too_long_may_have_happened() {
     let replay = call().send().await;
     assert_eq!(replay.ok(201)["name"], "mine");
     assert_eq!(replay.header("idempotent-replayed"), Some("true"));
+}
+
+/// They do not go through the router.
+const CHECK: &str = "/v1/check?path=acme";
+
+#[tokio::test]
+async fn a_check_that_panics_is_an_internal_problem_too() {
+    let app = TestApp::start().await;
+    app.caps.panics.store(true, Ordering::SeqCst);
+    let answer = app.get(CHECK).send().await;
+    let problem = answer.problem(500, "internal");
+    assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"));
+    assert!(!answer.text().contains("canary"));
+    let fine = app.get(CHECK).send().await;
+    fine.ok(200);
+    assert!(fine.header("x-request-id").unwrap().starts_with("req_"));
+    assert_ne!(fine.header("x-request-id"), answer.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn a_check_that_takes_too_long_is_ended_and_a_report_may_have_happened() {
+    let limits = Limits { request_timeout: Duration::from_millis(50), ..Limits::default() };
+    let app = TestApp::start_with(limits, false).await;
+    app.caps.hangs.store(true, Ordering::SeqCst);
+    app.get(CHECK).send().await.problem(503, "overloaded");
+    let event = json!({"id": "1", "path": "acme", "service": "openai", "model": "gpt-4o",
+        "usage": {"input_tokens": 1}});
+    let report = app.post("/v1/track").json(&json!({"events": [event]}));
+    report.send().await.problem(503, "outcome_unknown");
+}
+
+#[tokio::test]
+async fn a_check_is_asked_for_with_escapes_or_without() {
+    let app = TestApp::start().await;
+    app.post("/v1/policies")
+        .json(&json!({"path": "acme/app", "limit": {"unit": "requests", "amount": "5"},
+            "window": {"kind": "total"}, "mode": "block", "scope": {"service": "openai", "model": "a+b=c d"}}))
+        .send()
+        .await
+        .ok(201);
+    for query in [
+        "path=acme/app&model=a%2Bb=c%20d",
+        "path=acme%2Fapp&model=a%2Bb%3Dc+d",
+        "&model=a%2bb=c+d&&path=acme%2fapp",
+        "p%61th=acme/app&model=a%2Bb%3Dc%20d",
+    ] {
+        let answer = app.get(&format!("/v1/check?service=openai&{query}")).send().await;
+        let seen = answer.ok(200);
+        assert_eq!(seen["policies"].as_array().map(Vec::len), Some(1), "{query}: {seen}");
+    }
+    for query in ["path=a&path=b", "path=a&what=b", "model=b"] {
+        let answer = app.get(&format!("/v1/check?{query}")).send().await;
+        assert_eq!(answer.status, 422, "{query}: {}", answer.text());
+    }
 }

@@ -27,6 +27,10 @@ pub(crate) struct MemoryCaps {
     pub(crate) holds_bases: AtomicBool,
     /// The next call fails like this.
     pub(crate) fails: Mutex<Option<ShardError>>,
+    /// The next call panics.
+    pub(crate) panics: AtomicBool,
+    /// No call ends.
+    pub(crate) hangs: AtomicBool,
     /// Answers are so old.
     pub(crate) stale_ms: Mutex<Option<u64>>,
 }
@@ -44,6 +48,8 @@ impl MemoryCaps {
             shards: Mutex::default(),
             holds_bases: AtomicBool::new(false),
             fails: Mutex::default(),
+            panics: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             stale_ms: Mutex::default(),
         }
     }
@@ -67,7 +73,11 @@ impl MemoryCaps {
         shards.entry(shard).or_default().batch(now, &[request]);
     }
 
-    fn failure(&self) -> Result<(), ShardError> {
+    async fn failure(&self) -> Result<(), ShardError> {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "a canary that nobody may see");
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.fails.lock().unwrap().take().map_or(Ok(()), Err)
     }
 }
@@ -154,7 +164,7 @@ impl Journal {
 #[async_trait::async_trait]
 impl Caps for MemoryCaps {
     async fn submit(&self, shard: Shard, group: Group) -> Result<Done, ShardError> {
-        self.failure()?;
+        self.failure().await?;
         let now = self.clock.now().as_microsecond();
         let mut shards = self.shards.lock().unwrap();
         let journal = shards.entry(shard).or_default();
@@ -182,7 +192,7 @@ impl Caps for MemoryCaps {
         question: Question,
         least: Option<Position>,
     ) -> Result<Reply, ShardError> {
-        self.failure()?;
+        self.failure().await?;
         let now = self.clock.now().as_microsecond();
         let mut shards = self.shards.lock().unwrap();
         let journal = shards.entry(shard).or_default();
