@@ -98,7 +98,8 @@ async fn a_check_is_asked_for_with_escapes_or_without() {
     let app = TestApp::start().await;
     app.post("/v1/policies")
         .json(&json!({"path": "acme/app", "limit": {"unit": "requests", "amount": "5"},
-            "window": {"kind": "total"}, "mode": "block", "scope": {"service": "openai", "model": "a+b=c d"}}))
+            "scope": {"service": "openai", "model": "a+b=c d"}, "window": {"kind": "total"},
+            "mode": "block"}))
         .send()
         .await
         .ok(201);
