@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::{Command, Request};
 use shards::{Done, Group, Lane, Position, Question, ShardError};
 use store::journal::Shard;
 
@@ -155,7 +156,7 @@ impl Client {
 
     /// Asks until somebody says how it went, or patience is over; at times once more.
     async fn until_done(&mut self, mut node: usize, shard: Shard) -> Option<Position> {
-        let requests = self.wishes.requests();
+        let mut requests = self.wishes.requests();
         let lane = if self.dice.happens(200) { Lane::Bulk } else { Lane::Interactive };
         let mut position = None;
         for _ in 0..self.dice.between(1, 7) {
@@ -176,7 +177,17 @@ impl Client {
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
             node = self.any_node();
+            self.make_ids_anew(&mut requests);
         }
         position
+    }
+
+    /// The server makes an id for each call: only one under a key finds its reservation again.
+    fn make_ids_anew(&mut self, requests: &mut [Request]) {
+        for request in requests.iter_mut().filter(|request| request.once.is_none()) {
+            if let Command::Reserve(reserve) = &mut request.command {
+                reserve.reservation = self.dice.wide();
+            }
+        }
     }
 }
