@@ -2,6 +2,8 @@
 //! is sealed and stored before its event is asked for, and the event has its id; one whose event
 //! was refused, or booked before, is referred to by nothing and swept later.
 
+use std::error::Error;
+
 use domain::{Secret, organization::Environment};
 use serde_json::value::RawValue;
 use store::{bodies::SealedBody, secrets::SealedSecret};
@@ -20,7 +22,7 @@ pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
 
 /// The mark of an event whose body is not kept because it is too long.
 pub(crate) const TOO_LARGE: &str = "body_too_large";
-/// The mark of an event whose body could not be sealed.
+/// The mark of an event whose body could not be sealed or stored.
 pub(crate) const NOT_KEPT: &str = "body_not_kept";
 
 /// What a sealed body is bound to, beside its organization and its record.
@@ -57,30 +59,37 @@ pub(crate) async fn keep_bodies<'s>(
         secrets.push((record(caller.environment, id), text));
         abouts.push((id, about));
     }
-    let sealed = state.vault.seal_apart(caller.organization, FIELD, &secrets).await;
-    drop(secrets);
-    let sealed = match sealed {
-        Ok(sealed) => sealed,
+    let ids: Vec<_> = abouts.iter().map(|(id, _)| *id).collect();
+    match seal_and_store(state, caller, &ids, &secrets).await {
+        Ok(()) => abouts.into_iter().for_each(|(id, about)| about.body = Some(id)),
         Err(error) => {
-            tracing::warn!(%error, count = abouts.len(), "bodies could not be sealed");
+            tracing::warn!(%error, count = ids.len(), "bodies could not be kept");
             abouts.into_iter().for_each(|(_, about)| about.marks.push(NOT_KEPT.to_owned()));
-            return Ok(());
         }
-    };
+    }
+    Ok(())
+}
+
+/// Where this fails bodies may yet be stored: nothing refers to them, and they are swept.
+async fn seal_and_store(
+    state: &AppState,
+    caller: &Caller,
+    ids: &[u128],
+    secrets: &[(String, Secret)],
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let sealed = state.vault.seal_apart(caller.organization, FIELD, secrets).await?;
     let now = state.now();
-    let bodies: Vec<_> = abouts
+    let bodies: Vec<_> = ids
         .iter()
         .zip(sealed)
-        .map(|((id, _), sealed)| SealedBody {
+        .map(|(id, sealed)| SealedBody {
             id: *id,
             sealed_at: now,
             data_key_version: sealed.data_key_version,
             ciphertext: sealed.ciphertext,
         })
         .collect();
-    state.store.put_bodies(shard_of(caller), &bodies).await?;
-    abouts.into_iter().for_each(|(id, about)| about.body = Some(id));
-    Ok(())
+    Ok(state.store.put_bodies(shard_of(caller), &bodies).await?)
 }
 
 /// The body of an event, opened; nothing where it is gone by now, or cannot be opened.

@@ -73,7 +73,12 @@ impl Front {
     #[must_use]
     pub fn new(state: Arc<AppState>, others: Router) -> Front {
         let router = crate::router(&state).merge(others);
-        Front(Arc::new(Inner { lanes: lanes(&state), router, state, ids: RequestIds::default() }))
+        Front(Arc::new(Inner {
+            lanes: lanes(state.limits.body_bytes_max),
+            router,
+            state,
+            ids: RequestIds::default(),
+        }))
     }
 }
 
@@ -93,7 +98,9 @@ impl Service<Request> for Front {
         Box::pin(async move {
             match front.lanes.iter().find_map(|lane| Some((lane, lane.fits(&request)?))) {
                 Some((lane, path_id)) => {
-                    request.extensions_mut().extend(path_id.map(extension).unwrap_or_default());
+                    if let Some(path_id) = path_id {
+                        request.extensions_mut().insert(path_id);
+                    }
                     Ok(lane.enclose(&front.state, id, request).await)
                 }
                 None => front.router.clone().call(request).await,
@@ -102,14 +109,8 @@ impl Service<Request> for Front {
     }
 }
 
-fn extension(id: LaneId) -> axum::http::Extensions {
-    let mut extensions = axum::http::Extensions::new();
-    extensions.insert(id);
-    extensions
-}
-
-fn lanes(state: &Shared) -> Vec<Lane> {
-    let quick = DefaultBodyLimit::max(state.limits.body_bytes_max);
+fn lanes(body_bytes_max: usize) -> Vec<Lane> {
+    let quick = DefaultBodyLimit::max(body_bytes_max);
     let intake = DefaultBodyLimit::disable();
     let reservations = "/v1/reservations";
     let below = "/v1/reservations/";
@@ -197,5 +198,47 @@ impl Lane {
             let labels = envelope::labels(self.route.to_owned(), &self.method, status);
             Seen { count: envelope::count(&labels), took: envelope::took(&labels) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn the_calls_around_a_call_go_past_the_router_and_nothing_else_does() {
+        let lanes = lanes(1);
+        let rows = [
+            ("GET", "/v1/check?path=a", Some("/v1/check")),
+            ("POST", "/v1/track", Some("/v1/track")),
+            ("POST", "/v1/reservations", Some("/v1/reservations")),
+            ("POST", "/v1/reservations/res_1/commit", Some("/v1/reservations/{id}/commit")),
+            ("POST", "/v1/reservations/res_1/release", Some("/v1/reservations/{id}/release")),
+            ("HEAD", "/v1/check", None),
+            ("GET", "/v1/track", None),
+            ("POST", "/v1/track/", None),
+            ("GET", "/v1/reservations/res_1", None),
+            ("POST", "/v1/reservations/res_1/extend", None),
+            ("POST", "/v1/reservations/a/b/commit", None),
+            ("POST", "/v1/reservations/res%5F1/commit", None),
+            ("POST", "/v1/policies", None),
+        ];
+        for (method, uri, route) in rows {
+            let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+            let lane = lanes.iter().find(|lane| lane.fits(&request).is_some());
+            assert_eq!(lane.map(|lane| lane.route), route, "{method} {uri}");
+        }
+    }
+
+    #[test]
+    fn every_lane_is_a_route() {
+        let document: serde_json::Value = serde_json::from_str(crate::openapi_json()).unwrap();
+        for lane in lanes(1) {
+            let method = lane.method.as_str().to_lowercase();
+            let operation = &document["paths"][lane.route][&method];
+            assert!(operation.is_object(), "{method} {}", lane.route);
+        }
     }
 }
