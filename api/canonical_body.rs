@@ -13,7 +13,7 @@ const DEPTH_MAX: u32 = 16;
 
 /// The hash of an object, whatever its spelling.
 pub(crate) fn body_hash(raw: &RawValue) -> [u8; 4] {
-    let mut text = String::new();
+    let mut text = String::with_capacity(raw.get().len());
     write(raw.get(), DEPTH_MAX, &mut text);
     BodyHash::of(text.as_bytes()).0
 }
@@ -26,7 +26,7 @@ fn write(json: &str, depth: u32, out: &mut String) {
             fields.sort_by(|(a, _), (b, _)| a.cmp(b));
             out.push('{');
             for (name, value) in fields.iter().filter(|(_, value)| value.get() != "null") {
-                push_text(name, out);
+                push_text(&name.0, out);
                 out.push(':');
                 write(value.get(), deeper, out);
                 out.push(',');
@@ -42,6 +42,9 @@ fn write(json: &str, depth: u32, out: &mut String) {
             }
             out.push(']');
         }
+        // What is written as we write it needs no second look.
+        Some(b'"') if !json.contains('\\') => out.push_str(json),
+        Some(b'0'..=b'9') if json.bytes().all(|digit| digit.is_ascii_digit()) => out.push_str(json),
         Some(b'"') => push_text(&serde_json::from_str::<String>(json).unwrap_or_default(), out),
         Some(b'-' | b'0'..=b'9') => match fixed::parse_exact(json) {
             Ok(value) => fixed::write_decimal(value, out).expect("memory takes what is written"),
@@ -52,6 +55,11 @@ fn write(json: &str, depth: u32, out: &mut String) {
 }
 
 fn push_text(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+        out.push('"');
+        out.push_str(text);
+        return out.push('"');
+    }
     out.push_str(&serde_json::to_string(text).expect("text is JSON"));
 }
 

@@ -11,7 +11,10 @@ use axum::{
 };
 use bytes::Bytes;
 use domain::{ConnectionId, FileId, KeyId, PolicyId, ReservationId};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_path_to_error::Segment;
 
 use crate::{
@@ -154,7 +157,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a JSON body.
-pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
     let is_array = bytes.trim_ascii_start().starts_with(b"[");
     if !is_array && let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);

@@ -41,10 +41,11 @@ const QUICK_BYTES_MAX: usize = 1 << 16;
 /// Events to be booked.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TrackBody {
+pub(crate) struct TrackBody<'a> {
     /// Up to 1000 events.
+    #[serde(borrow)]
     #[schema(value_type = Vec<EventBody>)]
-    events: Vec<Box<RawValue>>,
+    events: Vec<&'a RawValue>,
 }
 
 /// An event in which everything is right so far, or what is wrong with it.

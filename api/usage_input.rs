@@ -3,7 +3,7 @@
 //! Everything that is wrong is said at once, each with its JSON pointer. A part that exceeds its
 //! whole is refused and never cut.
 
-use std::{collections::BTreeSet, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use domain::{
     Quantity, Unit, Usage,
@@ -50,7 +50,11 @@ const COUNTS: [(&str, &str); 17] = [
 ];
 
 /// The fields of an object in their order, each as its text.
-pub(crate) struct Fields<'a>(pub(crate) Vec<(String, &'a RawValue)>);
+pub(crate) struct Fields<'a>(pub(crate) Vec<(Name<'a>, &'a RawValue)>);
+
+/// A field's name, copied only where it is written with escapes.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'de>, D::Error> {
@@ -81,8 +85,8 @@ pub(crate) fn read_usage(raw: &RawValue, pointer: &str) -> Result<Usage, Vec<Fie
     };
     let (mut usage, mut errors) = (Usage::default(), vec![]);
     let mut seen = BTreeSet::new();
-    for (name, value) in &fields {
-        let read = match seen.insert(name.as_str()) {
+    for (Name(name), value) in &fields {
+        let read = match seen.insert(&**name) {
             false => Err(FieldError::at("", "this field is given twice")),
             true => read_field(&mut usage, name, value.get()),
         };

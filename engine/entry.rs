@@ -59,6 +59,15 @@ impl Entry {
         postcard::to_extend(self, bytes).expect("plain data of bounded size is encoded")
     }
 
+    /// How many decisions there are in such bytes, read from their head alone; `None` where they
+    /// are of no entry.
+    #[must_use]
+    pub fn decision_count(bytes: &[u8]) -> Option<usize> {
+        let (_, rest) = split_format(bytes).ok().filter(|(format, _)| *format == ENTRY_FORMAT)?;
+        let ((_, _, count), _) = postcard::take_from_bytes::<(Micros, u64, usize)>(rest).ok()?;
+        Some(count)
+    }
+
     /// Reads an entry.
     ///
     /// # Errors
@@ -83,6 +92,54 @@ impl Decision {
     pub fn encoded_size(&self) -> usize {
         postcard::experimental::serialized_size(self).unwrap_or(usize::MAX)
     }
+}
+
+/// Encodes an entry decision by decision, so that how large it has become is known on the way.
+#[derive(Debug, Clone, Default)]
+pub struct EntryBytes {
+    count: usize,
+    decisions: Vec<u8>,
+}
+
+impl EntryBytes {
+    /// Adds a decision, where it has at most `alone_max` bytes and all have at most `all_max`.
+    pub fn push(&mut self, decision: &Decision, alone_max: usize, all_max: usize) -> Pushed {
+        let before = self.decisions.len();
+        let bytes = std::mem::take(&mut self.decisions);
+        self.decisions = postcard::to_extend(decision, bytes).expect("plain data is encoded");
+        let pushed = match self.decisions.len() {
+            all if all.saturating_sub(before) > alone_max => Pushed::TooLarge,
+            all if all > all_max => Pushed::Full,
+            _ => Pushed::Added,
+        };
+        match pushed {
+            Pushed::Added => self.count = self.count.saturating_add(1),
+            Pushed::TooLarge | Pushed::Full => self.decisions.truncate(before),
+        }
+        pushed
+    }
+
+    /// The entry's bytes, as [`Entry::encode`] writes them.
+    #[must_use]
+    pub fn finish(self, time: Micros, looked_up_seq: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.decisions.len().saturating_add(32));
+        bytes.push(ENTRY_FORMAT);
+        let head = (time, looked_up_seq, self.count);
+        let mut bytes = postcard::to_extend(&head, bytes).expect("plain data is encoded");
+        bytes.extend(self.decisions);
+        bytes
+    }
+}
+
+/// What became of a decision that was to be added to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is in it.
+    Added,
+    /// It is too large by itself.
+    TooLarge,
+    /// With it the entry would be too large.
+    Full,
 }
 
 impl State {

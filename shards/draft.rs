@@ -1,10 +1,11 @@
 //! A draft: what a round becomes, decided and followed in memory, before it is durable.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::command::{Commit, Seen};
-use engine::entry::{ENTRY_BYTES_MAX, ENTRY_DECISIONS_MAX};
+use engine::entry::{ENTRY_BYTES_MAX, ENTRY_DECISIONS_MAX, EntryBytes, Pushed};
 use engine::{Command, Decision, Entry, Refusal, Request, State, Verdict, decide, due};
 use store::journal::JournalEntry;
 
@@ -58,7 +59,7 @@ impl Draft {
         core.loaded.state.begin(now);
         let mut drafting = Drafting::new(&mut core.loaded.state);
         let is_whole = drafting.decide_all(waiting, known, faults);
-        let Drafting { decisions, pending, is_unsure, .. } = drafting;
+        let Drafting { decisions, bytes, pending, is_unsure, .. } = drafting;
         if !is_whole {
             // A fault left the state half changed; it is loaded anew.
             return None;
@@ -75,7 +76,8 @@ impl Draft {
             return Some(Draft { decisions, pending, entry, looked_up_seq, is_unsure });
         }
         let content = Entry { time: state.time(), looked_up_seq, decisions };
-        entry.bytes = live.parts.formats.encode(&content);
+        let plain = bytes.finish(content.time, looked_up_seq);
+        entry.bytes = live.parts.formats.encode(&content, &plain);
         entry.previous = core.loaded.last_batch;
         let decisions = content.decisions;
         Some(Draft { decisions, pending, entry, looked_up_seq, is_unsure })
@@ -99,11 +101,15 @@ pub(crate) fn reservation_of(command: &Command) -> Option<u128> {
     }
 }
 
+/// What an entry has before its decisions, at most.
+const HEAD_BYTES: usize = 64;
+
 struct Drafting<'a> {
     state: &'a mut State,
     decisions: Vec<Decision>,
     pending: Vec<Vec<Pending>>,
-    byte_count: usize,
+    /// The decisions, encoded.
+    bytes: EntryBytes,
     is_full: bool,
     is_unsure: bool,
 }
@@ -114,7 +120,7 @@ impl<'a> Drafting<'a> {
             state,
             decisions: vec![],
             pending: vec![],
-            byte_count: 64,
+            bytes: EntryBytes::default(),
             is_full: false,
             is_unsure: false,
         }
@@ -157,7 +163,7 @@ impl<'a> Drafting<'a> {
     /// What is due goes first. A flood of it fills a whole entry, and the round waits.
     fn let_happen_what_is_due(&mut self) -> bool {
         let Some(expired) = due(self.state) else { return true };
-        self.byte_count = self.byte_count.saturating_add(expired.encoded_size());
+        self.bytes.push(&expired, usize::MAX, usize::MAX);
         let followed = catch_unwind(AssertUnwindSafe(|| self.state.apply(&expired)));
         self.decisions.push(expired);
         self.is_full = due(self.state).is_some();
@@ -185,20 +191,22 @@ impl<'a> Drafting<'a> {
     }
 
     fn follow(&mut self, decision: Decision, command: &Command) -> Result<Option<Pending>, ()> {
-        let size = decision.encoded_size();
-        if size > ENTRY_BYTES_MAX / 2 {
-            return Ok(Some(Pending::Refused(Refusal::OutOfRange)));
-        }
-        let byte_count = self.byte_count.saturating_add(size);
-        if byte_count > ENTRY_BYTES_MAX || self.decisions.len() >= ENTRY_DECISIONS_MAX {
-            self.is_full = true;
-            return Ok(None);
+        let pushed = match self.decisions.len() < ENTRY_DECISIONS_MAX {
+            true => self.bytes.push(&decision, ENTRY_BYTES_MAX / 2, ENTRY_BYTES_MAX - HEAD_BYTES),
+            false => Pushed::Full,
+        };
+        match pushed {
+            Pushed::Added => {}
+            Pushed::TooLarge => return Ok(Some(Pending::Refused(Refusal::OutOfRange))),
+            Pushed::Full => {
+                self.is_full = true;
+                return Ok(None);
+            }
         }
         if catch_unwind(AssertUnwindSafe(|| self.state.apply(&decision))).is_err() {
             tracing::error!("a decision could not be followed");
             return Err(());
         }
-        self.byte_count = byte_count;
         self.decisions.push(decision);
         // What its window had used before is summed up to exactly this entry.
         self.is_full |= matches!(command, Command::CreatePolicy(_));
@@ -207,18 +215,21 @@ impl<'a> Drafting<'a> {
 }
 
 /// The request with what the tables know of its identity and its reservation.
-fn with_known<'s>(
-    request: &Request,
+fn with_known<'r, 's>(
+    request: &'r Request,
     seen: &mut impl Iterator<Item = &'s Option<Seen>>,
     known: &Known,
-) -> Request {
+) -> Cow<'r, Request> {
+    let seen = request.once.and_then(|_| seen.next().copied().flatten());
+    let found = reservation_of(&request.command).and_then(|id| known.ended.get(&id));
+    if seen.is_none() && found.is_none() {
+        return Cow::Borrowed(request);
+    }
     let mut request = request.clone();
     if let Some(once) = &mut request.once {
-        once.seen = seen.next().copied().flatten();
+        once.seen = seen;
     }
-    let Some(found) = reservation_of(&request.command).and_then(|id| known.ended.get(&id)) else {
-        return request;
-    };
+    let Some(found) = found else { return Cow::Owned(request) };
     match &mut request.command {
         Command::Track(event) | Command::Commit(Commit { event, .. }) => {
             event.ended = Some(found.clone());
@@ -226,5 +237,5 @@ fn with_known<'s>(
         Command::Release { ended, .. } | Command::Extend { ended, .. } => *ended = Some(found.how),
         _ => {}
     }
-    request
+    Cow::Owned(request)
 }

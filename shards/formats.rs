@@ -12,7 +12,7 @@ use engine::{Entry, FormatError};
 use store::nodes::Node;
 use tokio::time::Instant;
 
-use crate::packed::{FORMAT, pack, unpack};
+use crate::packed::{FORMAT, pack_encoded, stored_as_it_is, unpack, unpack_to_follow};
 
 /// The oldest format that this release reads, and writes where it does not know who else reads.
 const OLDEST: u8 = 1;
@@ -66,10 +66,18 @@ impl Formats {
         heard.map_or(OLDEST, |heard| heard.format)
     }
 
-    /// An entry as bytes, in a format that everybody reads.
+    /// An entry that the engine has encoded as `plain`, as bytes in a format that everybody reads.
     #[must_use]
-    pub fn encode(&self, entry: &Entry) -> Vec<u8> {
-        let mut bytes = pack(entry);
+    pub(crate) fn encode(&self, entry: &Entry, plain: &[u8]) -> Vec<u8> {
+        let mut bytes = pack_encoded(entry, plain);
+        bytes[0] = self.to_write();
+        bytes
+    }
+
+    /// As [`Formats::encode`], of an entry that [`crate::packed::may_stand_alone`] is to find.
+    #[must_use]
+    pub(crate) fn encode_alone(&self, entry: &Entry) -> Vec<u8> {
+        let mut bytes = stored_as_it_is(entry);
         bytes[0] = self.to_write();
         bytes
     }
@@ -79,6 +87,19 @@ impl Formats {
     /// # Errors
     /// [`FormatError`] where it is damaged, or of a format that is not known.
     pub fn decode(&self, bytes: &[u8]) -> Result<Entry, FormatError> {
+        self.read(bytes, unpack)
+    }
+
+    /// Reads an entry for a state that follows it, as [`unpack_to_follow`] does.
+    pub(crate) fn decode_to_follow(&self, bytes: &[u8]) -> Result<Entry, FormatError> {
+        self.read(bytes, unpack_to_follow)
+    }
+
+    fn read(
+        &self,
+        bytes: &[u8],
+        unpack: fn(&[u8]) -> Result<Entry, FormatError>,
+    ) -> Result<Entry, FormatError> {
         match bytes.split_first() {
             Some((format, rest)) if (OLDEST..=self.newest).contains(format) => {
                 if *format == FORMAT {
@@ -101,6 +122,7 @@ const HEARD_FOR: Duration = Duration::from_secs(8);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::pack;
 
     fn node(format: u32) -> Node {
         Node { id: u128::from(format), address: None, format, seen_at: 0 }

@@ -2,10 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use engine::{Entry, State};
+use engine::{Entry, FormatError, State};
 use sha2::{Digest, Sha256};
 use store::journal::{JournalEntry, Shard};
 use store::snapshots::Manifest;
+use tokio::task::JoinHandle;
 
 use crate::error::ShardError;
 use crate::formats::Formats;
@@ -80,8 +81,89 @@ async fn follow_all(
     loaded: &mut Loaded,
     until: u64,
 ) -> Result<(), ShardError> {
-    while loaded.state.seq() < until && follow(parts, shard, loaded, until).await? {}
+    let incarnation = loaded.incarnation;
+    let mut read = ReadAhead::read(parts, shard, incarnation, loaded.state.seq(), until).await?;
+    while let Some(after) = read.last_seq {
+        // The next ones are read and decoded while these are followed.
+        let next = ReadAhead::read(parts, shard, incarnation, after, until);
+        let (next, followed) = tokio::join!(next, read.follow(loaded));
+        followed?;
+        read = next?;
+    }
     Ok(())
+}
+
+/// Entries of which many are decoded on other threads, while those before them are followed.
+struct ReadAhead {
+    pieces: Vec<Piece>,
+    /// The last entry; none where there are none.
+    last_seq: Option<u64>,
+}
+
+/// Some entries, in order.
+enum Piece {
+    /// Few: decoded when they are followed.
+    Here(Vec<JournalEntry>),
+    /// Decoded on another thread.
+    Elsewhere(JoinHandle<Vec<(JournalEntry, Result<Entry, FormatError>)>>),
+}
+
+/// What is read with fewer bytes is decoded where it is followed.
+const DECODED_HERE_BYTES: usize = 256 << 10;
+/// How many entries are decoded at once on another thread.
+const PIECE_ENTRIES: usize = 32;
+
+impl ReadAhead {
+    /// The entries after `after`, up to `until`, as many as are read at once.
+    async fn read(
+        parts: &Parts,
+        shard: Shard,
+        incarnation: u32,
+        after: u64,
+        until: u64,
+    ) -> Result<ReadAhead, ShardError> {
+        let mut entries = parts.store.entries(shard, incarnation, after, READ_BYTES).await?;
+        entries.retain(|entry| entry.seq <= until);
+        let last_seq = entries.last().map(|entry| entry.seq);
+        let byte_count: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+        if byte_count < DECODED_HERE_BYTES {
+            return Ok(ReadAhead { pieces: vec![Piece::Here(entries)], last_seq });
+        }
+        let mut pieces = vec![];
+        while !entries.is_empty() {
+            let later = entries.split_off(entries.len().min(PIECE_ENTRIES));
+            let (piece, formats) = (std::mem::replace(&mut entries, later), parts.formats.clone());
+            let decode = move |entry: JournalEntry| {
+                let decoded = formats.decode_to_follow(&entry.bytes);
+                (entry, decoded)
+            };
+            let decode_all = move || piece.into_iter().map(decode).collect();
+            pieces.push(Piece::Elsewhere(tokio::task::spawn_blocking(decode_all)));
+        }
+        Ok(ReadAhead { pieces, last_seq })
+    }
+
+    async fn follow(self, loaded: &mut Loaded) -> Result<(), ShardError> {
+        for piece in self.pieces {
+            match piece {
+                Piece::Here(entries) => {
+                    entries.iter().try_for_each(|entry| loaded.follow(entry))?;
+                }
+                Piece::Elsewhere(decoding) => {
+                    let decoded = decoding.await;
+                    let decoded =
+                        decoded.map_err(|error| ShardError::Internal(error.to_string()))?;
+                    let mut followed = Vec::with_capacity(decoded.len());
+                    for (entry, content) in decoded {
+                        followed.push(loaded.follow_decoded(&entry, || content)?);
+                    }
+                    // Where they were made they are let go of in less time.
+                    tokio::task::spawn_blocking(move || drop(followed));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The newest snapshot, unless it is of a place after `until`; else the state before the first
@@ -146,13 +228,23 @@ impl Loaded {
 
     /// Follows the next entry, or passes over it. A fault in it ends the shard.
     pub(crate) fn follow(&mut self, entry: &JournalEntry) -> Result<(), ShardError> {
-        let content = self.read(entry, self.state.seq(), self.last_batch)?;
+        let formats = self.formats.clone();
+        self.follow_decoded(entry, || formats.decode_to_follow(&entry.bytes)).map(drop)
+    }
+
+    /// The same of one that is decoded, or will be where it comes to that.
+    fn follow_decoded(
+        &mut self,
+        entry: &JournalEntry,
+        decoded: impl FnOnce() -> Result<Entry, FormatError>,
+    ) -> Result<Entry, ShardError> {
+        let content = self.admit(entry, self.state.seq(), self.last_batch, decoded)?;
         let state = &mut self.state;
         let followed = catch_unwind(AssertUnwindSafe(|| state.replay(entry.seq, &content)));
         followed.map_err(|_| stopped(entry.seq, "it cannot be followed"))?;
         self.last_batch = entry.batch;
         self.count_followed(&content);
-        Ok(())
+        Ok(content)
     }
 
     /// Counts the decisions of an entry that the state has followed.
@@ -169,10 +261,20 @@ impl Loaded {
         after: u64,
         last_batch: u128,
     ) -> Result<Entry, ShardError> {
+        self.admit(entry, after, last_batch, || self.formats.decode(&entry.bytes))
+    }
+
+    fn admit(
+        &self,
+        entry: &JournalEntry,
+        after: u64,
+        last_batch: u128,
+        decoded: impl FnOnce() -> Result<Entry, FormatError>,
+    ) -> Result<Entry, ShardError> {
         if entry.seq == after.saturating_add(1) && self.skips.has(entry.seq) {
             return Ok(Entry::nothing());
         }
-        let content = checked(&self.formats, entry, after, last_batch)?;
+        let content = checked(entry, after, last_batch, decoded)?;
         let is_passed = |seq: u64| self.skips.has(seq) && seq > self.snapshot_seq;
         let followed = named(&content).find(|seq| !is_passed(*seq));
         match followed {
@@ -184,10 +286,10 @@ impl Loaded {
 
 /// An entry that comes right after the one with this place and batch.
 pub(crate) fn checked(
-    formats: &Formats,
     entry: &JournalEntry,
     after: u64,
     last_batch: u128,
+    decoded: impl FnOnce() -> Result<Entry, FormatError>,
 ) -> Result<Entry, ShardError> {
     if entry.seq != after.saturating_add(1) {
         return Err(stopped(after.saturating_add(1), "the entry is missing"));
@@ -195,8 +297,7 @@ pub(crate) fn checked(
     if entry.previous != last_batch {
         return Err(stopped(entry.seq, "it does not follow the entry before it"));
     }
-    let decoded = formats.decode(&entry.bytes);
-    decoded.map_err(|error| stopped(entry.seq, &error.to_string()))
+    decoded().map_err(|error| stopped(entry.seq, &error.to_string()))
 }
 
 /// The runs of ids, as of the place that the facts are at.

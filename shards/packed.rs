@@ -25,6 +25,10 @@ const PACKED_FROM_BYTES: usize = 8 << 10;
 /// What is compressed has at most so many bytes.
 const RAW_BYTES_MAX: usize = ENTRY_BYTES_MAX + ENTRY_DECISIONS_MAX + COUNT_BYTES;
 const COUNT_BYTES: usize = 2;
+/// What is taken out of a report, most often.
+const ASIDE_BYTES: usize = 20;
+/// The text of a UUID in its usual form.
+const UUID_TEXT_BYTES: usize = 36;
 
 const AS_IT_IS: u8 = 0;
 const PACKED: u8 = 1;
@@ -42,13 +46,32 @@ const ID_HEX: u8 = 8;
 /// kept to.
 #[must_use]
 pub fn pack(entry: &Entry) -> Vec<u8> {
-    let plain = entry.encode();
+    pack_encoded(entry, &entry.encode())
+}
+
+/// The bytes to store of an entry that is encoded already.
+pub(crate) fn pack_encoded(entry: &Entry, plain: &[u8]) -> Vec<u8> {
     if plain.len() < PACKED_FROM_BYTES {
-        return sealed(AS_IT_IS, &plain);
+        return sealed(AS_IT_IS, plain);
     }
     match packed(entry) {
         Some(packed) if packed.len() < plain.len() => sealed(PACKED, &packed),
-        _ => sealed(AS_IT_IS, &plain),
+        _ => sealed(AS_IT_IS, plain),
+    }
+}
+
+/// The bytes to store of an entry that has one decision and is looked for among many others, which
+/// [`may_stand_alone`] then finds: never packed.
+pub(crate) fn stored_as_it_is(entry: &Entry) -> Vec<u8> {
+    sealed(AS_IT_IS, &entry.encode())
+}
+
+/// Whether an entry may be one of [`stored_as_it_is`]: told without unpacking it, and without a
+/// look at its checksum.
+pub(crate) fn may_stand_alone(bytes: &[u8]) -> bool {
+    match bytes {
+        [_, AS_IT_IS, _, _, _, _, content @ ..] => Entry::decision_count(content) == Some(1),
+        _ => false,
     }
 }
 
@@ -57,6 +80,26 @@ pub fn pack(entry: &Entry) -> Vec<u8> {
 /// # Errors
 /// [`FormatError`] where the bytes are damaged, or of another release.
 pub fn unpack(bytes: &[u8]) -> Result<Entry, FormatError> {
+    opened(bytes, Wanted::All)
+}
+
+/// The entry that was stored, for a state that follows it: the id of an event may be missing in its
+/// detail, at which the engine never looks.
+///
+/// # Errors
+/// Those of [`unpack`].
+pub fn unpack_to_follow(bytes: &[u8]) -> Result<Entry, FormatError> {
+    opened(bytes, Wanted::ToFollow)
+}
+
+/// What is wanted of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    All,
+    ToFollow,
+}
+
+fn opened(bytes: &[u8], wanted: Wanted) -> Result<Entry, FormatError> {
     let (&[format], rest) = bytes.split_first_chunk().ok_or_else(cut)?;
     if format != FORMAT {
         let (found, known) = (u32::from(format), u32::from(FORMAT));
@@ -69,7 +112,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Entry, FormatError> {
     }
     match how {
         AS_IT_IS => Entry::decode(content),
-        PACKED => unpacked(content),
+        PACKED => unpacked(content, wanted),
         _ => Err(damaged("nobody knows how it is packed")),
     }
 }
@@ -90,7 +133,7 @@ fn checksum_of(how: u8, content: &[u8]) -> u32 {
 fn packed(entry: &Entry) -> Option<Vec<u8>> {
     let count = u16::try_from(entry.decisions.len()).ok()?;
     let mut rest = entry.clone();
-    let mut aside = vec![];
+    let mut aside = Vec::with_capacity(entry.decisions.len().saturating_mul(ASIDE_BYTES));
     let marks = rest.decisions.iter_mut().map(|decision| take_out(decision, &mut aside));
     let marks: Vec<u8> = marks.collect();
     let raw = [&count.to_le_bytes()[..], &marks, &rest.encode()].concat();
@@ -99,7 +142,7 @@ fn packed(entry: &Entry) -> Option<Vec<u8>> {
         .then(|| [&length.to_le_bytes()[..], &aside, &columns::compress(&raw)].concat())
 }
 
-fn unpacked(content: &[u8]) -> Result<Entry, FormatError> {
+fn unpacked(content: &[u8], wanted: Wanted) -> Result<Entry, FormatError> {
     let (length, rest) = content.split_first_chunk().ok_or_else(cut)?;
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     let (mut aside, compressed) = rest.split_at_checked(length).ok_or_else(cut)?;
@@ -113,7 +156,7 @@ fn unpacked(content: &[u8]) -> Result<Entry, FormatError> {
         return Err(damaged("it has another number of decisions than it says"));
     }
     for (decision, marks) in entry.decisions.iter_mut().zip(marks) {
-        put_back(decision, *marks, &mut aside).ok_or_else(cut)?;
+        put_back(decision, *marks, &mut aside, wanted).ok_or_else(cut)?;
     }
     match aside.is_empty() {
         true => Ok(entry),
@@ -148,7 +191,7 @@ fn take_out(decision: &mut Decision, aside: &mut Vec<u8>) -> u8 {
 }
 
 /// Puts back what was taken out. Nothing where there is less than the marks say.
-fn put_back(decision: &mut Decision, marks: u8, aside: &mut &[u8]) -> Option<()> {
+fn put_back(decision: &mut Decision, marks: u8, aside: &mut &[u8], wanted: Wanted) -> Option<()> {
     let Decision { once, outcome, .. } = decision;
     if marks & (ONCE | ONCE_BY_ID) != 0 {
         let (identity, body) = once.as_mut()?;
@@ -158,17 +201,26 @@ fn put_back(decision: &mut Decision, marks: u8, aside: &mut &[u8]) -> Option<()>
         *body = next(aside)?;
     }
     let mut detail = detail_of(outcome);
-    if marks & (ID_UUID | ID_HEX) != 0 {
+    let mut buffer = [0; UUID_TEXT_BYTES];
+    let taken_out = match marks & (ID_UUID | ID_HEX) {
+        0 => None,
+        _ => Some(text_of(marks, Uuid::from_bytes(next(aside)?), &mut buffer)),
+    };
+    if marks & ONCE_BY_ID != 0 {
+        let id = match taken_out {
+            Some(id) => id,
+            None => id_of(detail.as_ref()?)?,
+        };
+        once.as_mut()?.0 = event_identity(id).0;
+    }
+    if let Some(id) = taken_out {
         let detail = detail.as_mut()?;
         let place = EventDetail::id_place(detail)?;
-        let text = text_of(marks, Uuid::from_bytes(next(aside)?));
-        let length = u8::try_from(text.len()).ok()?;
-        let again = std::iter::once(length).chain(text.into_bytes());
-        drop(detail.splice(place.start - 1..place.end, again));
-    }
-    if marks & ONCE_BY_ID != 0 {
-        let id = id_of(detail?)?;
-        once.as_mut()?.0 = event_identity(id).0;
+        if wanted == Wanted::All {
+            let length = u8::try_from(id.len()).ok()?;
+            let (before, after) = (detail.get(..place.start - 1)?, detail.get(place.end..)?);
+            **detail = [before, &[length], id.as_bytes(), after].concat();
+        }
     }
     Some(())
 }
@@ -187,14 +239,16 @@ fn id_of(detail: &[u8]) -> Option<&str> {
 /// The form of an id that takes less room as a number.
 fn form_of(id: &str) -> Option<(u8, Uuid)> {
     let uuid = Uuid::try_parse(id).ok()?;
-    let form = [ID_UUID, ID_HEX].into_iter().find(|form| text_of(*form, uuid) == id)?;
+    let mut buffer = [0; UUID_TEXT_BYTES];
+    let is_written_so = |form: &u8| text_of(*form, uuid, &mut buffer) == id;
+    let form = [ID_UUID, ID_HEX].into_iter().find(is_written_so)?;
     Some((form, uuid))
 }
 
-fn text_of(marks: u8, uuid: Uuid) -> String {
+fn text_of(marks: u8, uuid: Uuid, buffer: &mut [u8; UUID_TEXT_BYTES]) -> &str {
     match marks & ID_HEX {
-        0 => uuid.hyphenated().to_string(),
-        _ => uuid.simple().to_string(),
+        0 => uuid.hyphenated().encode_lower(buffer),
+        _ => uuid.simple().encode_lower(buffer),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::actor::Actor;
 use crate::error::ShardError;
 use crate::facts;
 use crate::load::{READ_BYTES, checked, load_until};
+use crate::packed::may_stand_alone;
 use crate::parts::Parts;
 
 /// What became of the wish to pass over an entry.
@@ -89,7 +90,7 @@ pub async fn skip(
             seq: after.last.0.saturating_add(1),
             batch: (parts.random)(),
             previous: after.last.1,
-            bytes: parts.formats.encode(&content),
+            bytes: parts.formats.encode_alone(&content),
         };
         if append(parts, shard, tail.incarnation, &entry).await {
             tracing::warn!(?shard, seq, at = entry.seq, why, "an entry is skipped");
@@ -121,7 +122,9 @@ async fn can_be_followed(
     if loaded.state.seq() != before {
         return Err(ShardError::Unavailable("the journal has changed meanwhile".to_owned()));
     }
-    let Ok(content) = checked(&parts.formats, entry, before, loaded.last_batch) else {
+    let Ok(content) =
+        checked(entry, before, loaded.last_batch, || parts.formats.decode(&entry.bytes))
+    else {
         return Ok(false);
     };
     let (state, entries) = (&mut loaded.state, [(entry.seq, content)]);
@@ -228,7 +231,7 @@ impl Skips {
             let entries = parts.store.entries(shard, incarnation, after, READ_BYTES).await?;
             let Some(last) = entries.last() else { return Ok(is_new) };
             after = last.seq;
-            for entry in entries {
+            for entry in entries.iter().filter(|entry| may_stand_alone(&entry.bytes)) {
                 let Ok(content) = parts.formats.decode(&entry.bytes) else { continue };
                 for seq in named(&content).filter(|seq| *seq < entry.seq) {
                     is_new |= seq <= until && !self.has(seq);

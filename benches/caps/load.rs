@@ -60,6 +60,11 @@ impl Target {
         Target { address, request: Arc::new(request), is_whole: is_whole_http }
     }
 
+    /// A refusal is an answer as well.
+    pub(crate) fn or_refused(self) -> Target {
+        Target { is_whole: is_whole_or_refused, ..self }
+    }
+
     /// A Redis command, whose answer is a number other than zero.
     pub(crate) fn redis(address: SocketAddr, command: &[&str]) -> Target {
         let mut request = format!("*{}\r\n", command.len());
@@ -100,6 +105,55 @@ pub(crate) async fn measure(load: &Load, connections: usize, round: Duration) ->
     let took = begun_at.elapsed();
     times.sort_unstable();
     Ok(Measured { times, took })
+}
+
+/// Asks so often a second, each connection at instants of its own, answered or not. A time counts
+/// from the instant at which it was to be sent, where the connection was still busy then; else from
+/// its sending, since a timer is up to a millisecond late.
+pub(crate) async fn measure_at(
+    target: &Target,
+    per_second: u32,
+    connections: u32,
+    round: Duration,
+) -> Result<Measured> {
+    let begun_at = Instant::now();
+    let every = Duration::from_secs(1) * connections / per_second;
+    let asking = (0..connections).map(|number| {
+        let first_at = begun_at + every * number / connections;
+        tokio::spawn(ask_at(target.clone(), first_at, every, begun_at + round))
+    });
+    let mut times = vec![];
+    for asked in futures::future::join_all(asking).await {
+        times.extend(asked??);
+    }
+    let took = begun_at.elapsed();
+    times.sort_unstable();
+    Ok(Measured { times, took })
+}
+
+async fn ask_at(
+    target: Target,
+    mut due_at: Instant,
+    every: Duration,
+    until: Instant,
+) -> Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(target.address).await?;
+    stream.set_nodelay(true)?;
+    let mut times = vec![];
+    let mut buffer = Vec::with_capacity(1 << 16);
+    while due_at < until {
+        let request = (target.request)();
+        let mut counts_from = due_at;
+        if Instant::now() < due_at {
+            tokio::time::sleep_until(due_at.into()).await;
+            counts_from = Instant::now();
+        }
+        stream.write_all(&request).await?;
+        read_answer(&mut stream, &mut buffer, target.is_whole).await?;
+        times.push(counts_from.elapsed());
+        due_at += every;
+    }
+    Ok(times)
 }
 
 async fn call_until(call: Call, until: Instant) -> Result<Vec<Duration>> {
@@ -145,11 +199,19 @@ async fn read_answer(
 }
 
 fn is_whole_http(answer: &[u8]) -> Result<bool> {
+    is_whole_of("http/1.1 20", answer)
+}
+
+fn is_whole_or_refused(answer: &[u8]) -> Result<bool> {
+    is_whole_of("http/1.1 ", answer)
+}
+
+fn is_whole_of(status: &str, answer: &[u8]) -> Result<bool> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(false);
     };
     let head = std::str::from_utf8(&answer[..end])?.to_ascii_lowercase();
-    ensure!(head.starts_with("http/1.1 20"), "{head}");
+    ensure!(head.starts_with(status), "{head}");
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let length: usize = length.context("an answer says how long it is")?.trim().parse()?;
     Ok(answer.len() >= end + 4 + length)

@@ -4,10 +4,12 @@
 //! Requests go to the real binary, on an SQLite store and on a replica set where there is one;
 //! every reservation and report is durable. The floor is a process of its own, as the server is.
 //! `cargo bench --bench caps -- check` measures only what has `check` in its name;
+//! `-- open` asks at a steady rate, `-- contended` under one cap that all share, and
 //! `cargo bench --bench caps -- recovery 10000000` books so many events, kills and starts again.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_types, clippy::float_arithmetic, reason = "ratios for a person")]
 
+mod contended;
 mod litellm;
 mod load;
 mod mongo;
@@ -15,6 +17,7 @@ mod recovery;
 mod redis;
 
 use std::{
+    fmt::Write,
     net::SocketAddr,
     process::Stdio,
     sync::atomic::{AtomicU64, Ordering},
@@ -31,7 +34,7 @@ use tokio::{
 };
 
 use litellm::{LiteLlm, resident_mib};
-use load::{Load, Measured, Target, measure};
+use load::{Load, Measured, Target, measure, measure_at};
 use mongo::Mongo;
 use redis::Redis;
 
@@ -55,15 +58,15 @@ fn main() -> Result<()> {
             let count = std::env::args().filter_map(|argument| argument.parse().ok()).next();
             runtime.block_on(recovery::recover(count.unwrap_or(1_000_000)))
         }
+        Some("contended") => runtime.block_on(contended::contend()),
+        Some("open") => runtime.block_on(open_loop()),
         wanted => runtime.block_on(run(wanted.unwrap_or_default())),
     }
 }
 
 async fn run(wanted: &str) -> Result<()> {
     let (_floor, floor) = start_floor().await?;
-    let body = json!({"filler": "x".repeat(286)}).to_string();
-    let floor = Target::new(floor, "POST", "/echo", "", move || body.clone());
-    let floor = Load::Ask(floor);
+    let floor = Load::Ask(echo(floor));
     println!("{ROUNDS} rounds of {ROUND:?} each; the median of the rounds' ratios to what is in");
     println!("turn with it: F the floor, R Redis, and what is named");
     on_sqlite(wanted, &floor).await?;
@@ -74,6 +77,43 @@ async fn run(wanted: &str) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Checks at a steady rate, whoever is slow, and the floor's p50 in the same rounds.
+async fn open_loop() -> Result<()> {
+    let (_floor, address) = start_floor().await?;
+    let floor = echo(address);
+    let home = Home::new(OUTLAY, &Backend::Sqlite)?;
+    let product = start(&home).await?;
+    let check = targets(&product).into_iter().next().context("there are targets")?;
+    let Load::Ask(check) = check.2 else { return Ok(()) };
+    for per_second in [2_000, 5_000, 10_000, 20_000] {
+        let (mut ratios, mut told) = (vec![], String::new());
+        for _ in 0..ROUNDS {
+            let below = measure_at(&floor, per_second, 64, ROUND).await?;
+            let above = measure_at(&check, per_second, 64, ROUND).await?;
+            let p50s = (above.quantile(50), below.quantile(50));
+            ratios.push(p50s.0.as_secs_f64() / p50s.1.as_secs_f64());
+            told = format!(
+                "p50 {:?} ({:?})   p99 {:?} ({:?})   {:.0}/s ({:.0}/s)",
+                p50s.0,
+                p50s.1,
+                above.quantile(99),
+                below.quantile(99),
+                above.per_second(),
+                below.per_second()
+            );
+        }
+        ratios.sort_by(f64::total_cmp);
+        println!("check, {per_second:>6}/s: p50 {:.2} of F   {told}", ratios[ROUNDS / 2]);
+    }
+    product.stop().await
+}
+
+/// What is asked of the floor: 300 bytes of JSON.
+fn echo(address: SocketAddr) -> Target {
+    let body = json!({"filler": "x".repeat(286)}).to_string();
+    Target::new(address, "POST", "/echo", "", move || body.clone())
 }
 
 async fn on_sqlite(wanted: &str, floor: &Load) -> Result<()> {
@@ -149,17 +189,17 @@ async fn start(home: &Home) -> Result<Product> {
     Ok(product)
 }
 
-/// What is measured: its name, and what it asks.
+/// What is measured: its name, and what it asks. Bodies are made of text that is ready, since what
+/// making them takes is taken from the server.
 fn targets(product: &Product) -> Vec<(&'static str, usize, Load)> {
     let (address, key) = (product.address, product.key.as_str());
     let path = "/v1/check?path=acme/search/rewrite/leaf&service=openai&model=gpt-4o";
     let check = Target::new(address, "GET", path, key, String::new);
-    let reserve = Target::new(address, "POST", "/v1/reservations", key, || {
-        json!({"path": "acme/search/rewrite/leaf", "service": "openai", "model": "gpt-4o",
-            "estimate": {"usage": {"input_tokens": 1000, "output_tokens": 200}},
-            "ttl_seconds": 20})
-        .to_string()
-    });
+    let estimate = json!({"path": "acme/search/rewrite/leaf", "service": "openai",
+        "model": "gpt-4o", "estimate": {"usage": {"input_tokens": 1000, "output_tokens": 200}},
+        "ttl_seconds": 20})
+    .to_string();
+    let reserve = Target::new(address, "POST", "/v1/reservations", key, move || estimate.clone());
     let one = Target::new(address, "POST", "/v1/track", key, || events(1));
     let many = Target::new(address, "POST", "/v1/track", key, || events(500));
     vec![
@@ -170,21 +210,30 @@ fn targets(product: &Product) -> Vec<(&'static str, usize, Load)> {
     ]
 }
 
-fn events(count: u64) -> String {
+/// A report of so many events that nobody has seen.
+fn events(count: usize) -> String {
+    let mut body = String::with_capacity(16 + count * 192);
+    body.push_str(r#"{"events":["#);
+    for number in 0..count {
+        let comma = if number > 0 { "," } else { "" };
+        let id = new_id();
+        write!(body, r#"{comma}{{"id":"{id:032x}",{EVENT}"#).expect("a string takes all");
+    }
+    body.push_str("]}");
+    body
+}
+
+/// An event after its id.
+const EVENT: &str = concat!(
+    r#""path":"acme/search/rewrite/leaf","service":"openai","model":"gpt-4o","#,
+    r#""usage":{"input_tokens":1000,"output_tokens":200}}"#
+);
+
+/// Spread over the whole range, as random ids are.
+fn new_id() -> u128 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let first = NEXT.fetch_add(count, Ordering::Relaxed);
-    let events: Vec<Value> = (first..first + count)
-        .map(|number| {
-            // Spread over the whole range, as random ids are.
-            let id = format!(
-                "{:032x}",
-                u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
-            );
-            json!({"id": id, "path": "acme/search/rewrite/leaf", "service": "openai",
-                "model": "gpt-4o", "usage": {"input_tokens": 1000, "output_tokens": 200}})
-        })
-        .collect();
-    json!({"events": events}).to_string()
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
 }
 
 /// Asks both in turn; `unit` is how many of what is counted one call has.

@@ -32,14 +32,23 @@ impl<T: Clone + Ord> Column<T> {
     {
         let mut values = Vec::new();
         let mut places: BTreeMap<&T, u32> = BTreeMap::new();
-        let mut numbers = Vec::new();
+        let mut numbers = Vec::with_capacity(rows.size_hint().0);
+        let mut before: Option<(&T, u32)> = None;
         for value in rows {
+            // Most rows have what the row before has.
+            if let Some((same, place)) = before
+                && same == value
+            {
+                numbers.push(place);
+                continue;
+            }
             let next = u32::try_from(values.len()).expect("a block has fewer rows than 2^32");
             let place = *places.entry(value).or_insert_with(|| {
                 values.push(value.clone());
                 next
             });
             numbers.push(place);
+            before = Some((value, place));
         }
         if values.len() == 1 {
             numbers.clear();

@@ -11,7 +11,7 @@ use engine::{Decision, Entry, FormatError, Outcome};
 use proptest::prelude::*;
 use shards::EventDetail;
 use shards::facts::event_identity;
-use shards::packed::{FORMAT, pack, unpack};
+use shards::packed::{FORMAT, pack, unpack, unpack_to_follow};
 use uuid::Uuid;
 
 const COMMAND: &str = "UPDATE_GOLDEN=1 cargo test -p outlay-shards --test packed";
@@ -92,6 +92,21 @@ fn what_is_packed_reads_back() {
     for entry in [entry(vec![]), reports(1), reports(500), reports(ENTRY_DECISIONS_MAX), example()]
     {
         assert_eq!(unpack(&pack(&entry)), Ok(entry));
+    }
+}
+
+#[test]
+fn for_a_state_nothing_is_missing_but_ids_in_details() {
+    for entry in [reports(1), reports(500), example()] {
+        let mut followed = unpack_to_follow(&pack(&entry)).unwrap();
+        for (decision, whole) in followed.decisions.iter_mut().zip(&entry.decisions) {
+            if let (Outcome::Booked(one), Outcome::Booked(whole)) =
+                (&mut decision.outcome, &whole.outcome)
+            {
+                one.detail.clone_from(&whole.detail);
+            }
+        }
+        assert_eq!(followed, entry);
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::example::{example, look_everywhere};
 use engine::decision::{Decision, Outcome};
-use engine::entry::ENTRY_FORMAT;
+use engine::entry::{ENTRY_FORMAT, EntryBytes, Pushed};
 use engine::snapshot::SNAPSHOT_FORMAT;
 use engine::{Entry, FormatError, State};
 use proptest::prelude::*;
@@ -58,6 +58,29 @@ fn the_last_golden_entry_leads_to_the_last_golden_snapshot() {
     assert!(state.encode() == snapshot_bytes, "an entry is followed in another way; {COMMAND}");
     let state = State::decode(&snapshot_bytes).unwrap();
     assert!(state.encode() == snapshot_bytes, "snapshots are written in another way");
+}
+
+#[test]
+fn an_entry_is_the_same_encoded_whole_or_decision_by_decision() {
+    let (entry, _) = example();
+    let encoded = |all_max: usize| {
+        let mut bytes = EntryBytes::default();
+        let push = |one| bytes.push(one, 1_000, all_max);
+        let pushed = entry.decisions.iter().map(push).collect();
+        (pushed, bytes.finish(entry.time, entry.looked_up_seq))
+    };
+    let (pushed, bytes): (Vec<_>, _) = encoded(usize::MAX);
+    assert!(pushed.iter().all(|pushed| *pushed == Pushed::Added), "{pushed:?}");
+    assert!(bytes == entry.encode());
+    let nothing = Entry { decisions: vec![], ..entry.clone() };
+    let (pushed, bytes) = encoded(0);
+    assert!(pushed.iter().all(|pushed| *pushed == Pushed::Full), "{pushed:?}");
+    assert!(bytes == nothing.encode(), "what does not fit leaves nothing behind");
+    let first = entry.decisions[0].encoded_size();
+    let mut bytes = EntryBytes::default();
+    assert_eq!(bytes.push(&entry.decisions[0], first - 1, usize::MAX), Pushed::TooLarge);
+    assert_eq!(bytes.push(&entry.decisions[0], first, first), Pushed::Added);
+    assert_eq!(bytes.push(&entry.decisions[0], first, 2 * first - 1), Pushed::Full);
 }
 
 /// What is decided may change with the rules; then the golden entry stays, and this one goes.
