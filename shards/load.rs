@@ -108,10 +108,12 @@ enum Piece {
     Elsewhere(JoinHandle<Vec<(JournalEntry, Result<Entry, FormatError>)>>),
 }
 
+/// Bytes of entries that are read at once to be followed: decoded they are thirty times as much.
+const AHEAD_BYTES: usize = 1 << 20;
 /// What is read with fewer bytes is decoded where it is followed.
 const DECODED_HERE_BYTES: usize = 256 << 10;
 /// How many entries are decoded at once on another thread.
-const PIECE_ENTRIES: usize = 32;
+const PIECE_ENTRIES: usize = 8;
 
 impl ReadAhead {
     /// The entries after `after`, up to `until`, as many as are read at once.
@@ -122,7 +124,7 @@ impl ReadAhead {
         after: u64,
         until: u64,
     ) -> Result<ReadAhead, ShardError> {
-        let mut entries = parts.store.entries(shard, incarnation, after, READ_BYTES).await?;
+        let mut entries = parts.store.entries(shard, incarnation, after, AHEAD_BYTES).await?;
         entries.retain(|entry| entry.seq <= until);
         let last_seq = entries.last().map(|entry| entry.seq);
         let byte_count: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
