@@ -8,6 +8,7 @@
 //! leads from a page to the next; only the connector that made it can read it.
 
 mod context;
+mod day_buckets;
 mod driver;
 mod error;
 mod order;

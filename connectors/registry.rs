@@ -2,6 +2,8 @@
 
 use crate::Connector;
 
+#[path = "anthropic/mod.rs"]
+mod anthropic;
 #[path = "openai/mod.rs"]
 mod openai;
 // scripts/new-connector declares the next one above this line.
@@ -9,6 +11,7 @@ mod openai;
 /// Every connector, in the order in which they came.
 pub const REGISTRY: &[&dyn Connector] = &[
     &openai::OpenAi,
+    &anthropic::Anthropic,
     // scripts/new-connector lists the next one above this line.
 ];
 

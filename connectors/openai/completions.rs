@@ -5,14 +5,17 @@
 
 use std::borrow::Cow;
 
-use domain::{Charge, Currency, Quantity, Usage, fixed::AmountError};
+use domain::{Charge, Currency, Usage, fixed::AmountError};
 use serde::Deserialize;
 
 use super::{
     COMPLETIONS, get,
-    wire::{Cursor, Day, WireNumber, WireText, count, query, read_page, said},
+    wire::{cursor_of, query, read_page},
 };
-use crate::{ConnectorError, Context, Page, PageRequest};
+use crate::{
+    ConnectorError, Context, Page, PageRequest,
+    day_buckets::{Day, WireNumber, WireText, count, said, sum},
+};
 
 const PATH: &str = "/v1/organization/usage/completions";
 const GROUP_BY: &[&str] = &["project_id", "api_key_id", "model", "batch", "service_tier"];
@@ -21,7 +24,7 @@ pub(super) async fn fetch_page(
     ctx: &Context<'_>,
     request: &PageRequest,
 ) -> Result<Page, ConnectorError> {
-    let cursor = Cursor::of(request)?;
+    let cursor = cursor_of(request)?;
     let query = query(request.window, GROUP_BY, cursor.as_ref());
     let answer = get(ctx, COMPLETIONS, PATH, &query).await?;
     read_page(ctx, request, true, &answer.body, read_usage)
@@ -91,12 +94,7 @@ impl WireUsage<'_> {
 }
 
 fn both(uncached: WireNumber<'_>, cached: WireNumber<'_>) -> Result<Option<u64>, AmountError> {
-    Ok(match (count(uncached)?, count(cached)?) {
-        (Some(uncached), Some(cached)) => {
-            Some(uncached.checked_add(cached).ok_or(AmountError::OutOfRange)?)
-        }
-        (one, other) => one.or(other),
-    })
+    sum([count(uncached)?, count(cached)?])
 }
 
 /// Adds a charge for each quantity that is said and not zero. What does not add up is kept and
@@ -119,12 +117,7 @@ fn read_usage(day: &mut Day<'_>, wire: WireUsage<'_>) {
     charge.model = said(wire.model);
     charge.sub_account = said(wire.project_id);
     charge.api_key = said(wire.api_key_id);
-    for (unit, quantity) in usage.quantities().filter(|(_, count)| *count != Quantity::ZERO) {
-        let mut charge = charge.clone();
-        charge.consumed_quantity = Some(quantity);
-        charge.consumed_unit = Some(Cow::Borrowed(unit));
-        day.push(charge);
-    }
+    day.push_usage(&charge, &usage);
 }
 
 #[cfg(test)]

@@ -10,9 +10,12 @@ use serde::Deserialize;
 
 use super::{
     COSTS, COSTS_PATH, get,
-    wire::{Cursor, Day, WireNumber, WireText, number_text, query, read_page, said},
+    wire::{cursor_of, query, read_page},
 };
-use crate::{ConnectorError, Context, ErrorKind, Page, PageRequest};
+use crate::{
+    ConnectorError, Context, ErrorKind, Page, PageRequest,
+    day_buckets::{Day, WireNumber, WireText, number_text, said},
+};
 
 const BY_KEY: &[&str] = &["project_id", "line_item", "api_key_id"];
 const WITHOUT_KEY: &[&str] = &["project_id", "line_item"];
@@ -21,7 +24,7 @@ pub(super) async fn fetch_page(
     ctx: &Context<'_>,
     request: &PageRequest,
 ) -> Result<Page, ConnectorError> {
-    let cursor = Cursor::of(request)?;
+    let cursor = cursor_of(request)?;
     let ask = async |by_key: bool| {
         let group_by = if by_key { BY_KEY } else { WITHOUT_KEY };
         get(ctx, COSTS, COSTS_PATH, &query(request.window, group_by, cursor.as_ref())).await

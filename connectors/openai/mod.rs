@@ -42,7 +42,10 @@ use jiff::ToSpan;
 use net::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::{CheckReport, Connector, ConnectorError, Context, ErrorKind, Page, PageRequest};
+use crate::{
+    CheckReport, Connector, ConnectorError, Context, ErrorKind, Page, PageRequest,
+    day_buckets::malformed,
+};
 
 /// OpenAI's admin API.
 pub(crate) struct OpenAi;
@@ -174,7 +177,7 @@ async fn first_project(ctx: &Context<'_>) -> Result<Option<String>, ConnectorErr
         query.extend(after.map(|id| ("after", id)));
         let response = get(ctx, "projects", PROJECTS_PATH, &query).await?;
         let page: WireProjects = serde_json::from_slice(&response.body)
-            .map_err(|error| malformed("projects", &error))?;
+            .map_err(|error| malformed(&DESCRIPTOR, "projects", &error))?;
         after = page.data.last().map(|project| project.id.clone());
         let made = |project: WireProject| Some((project.created_at?, project.id));
         first = first.into_iter().chain(page.data.into_iter().filter_map(made)).min();
@@ -194,13 +197,6 @@ fn no_account() -> ConnectorError {
 
 fn refuse(operation: &'static str, kind: ErrorKind, message: impl Into<String>) -> ConnectorError {
     ConnectorError::new(&DESCRIPTOR, operation, kind, message)
-}
-
-/// An unreadable body. The parser's own words may quote the body, so only the place is told.
-fn malformed(operation: &'static str, error: &serde_json::Error) -> ConnectorError {
-    let (line, column) = (error.line(), error.column());
-    let message = format!("the answer cannot be read at line {line}, column {column}");
-    refuse(operation, ErrorKind::Malformed, message)
 }
 
 async fn get(

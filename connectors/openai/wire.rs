@@ -1,37 +1,17 @@
-//! What costs and usage have in common: a page of day buckets, numbers that stay text, and the
-//! cursor.
-//!
-//! One place decides what the days of a page mean: which are missing, which are partial, where the
-//! next page must go on.
+//! What costs and usage have in common: the query, and buckets that begin and end in seconds.
 
-use std::borrow::Cow;
-
-use domain::{
-    Charge, Quantity, Window,
-    fixed::{self, AmountError},
-    time::{day_start, utc_day},
-};
-use jiff::{Timestamp, ToSpan, civil::Date};
+use domain::Window;
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::{DESCRIPTOR, malformed, refuse};
-use crate::{ConnectorError, Context, ErrorKind, Page, PageRequest};
+use super::DESCRIPTOR;
+use crate::{
+    ConnectorError, Context, Page, PageRequest,
+    day_buckets::{self, Bucket, Cursor, Day, days_of},
+};
 
 /// Buckets on one page: the most that usage allows; costs would allow 180.
 const BUCKETS_MAX: i64 = 31;
-
-/// A number as the provider wrote it.
-pub(super) type WireNumber<'a> = Option<&'a RawValue>;
-/// A text that is null unless it was grouped by.
-pub(super) type WireText<'a> = Option<Cow<'a, str>>;
-
-#[derive(Deserialize)]
-struct WirePage<R> {
-    data: Vec<WireBucket<R>>,
-    has_more: Option<bool>,
-    next_page: Option<String>,
-}
 
 /// `results` must be there: an answer that renamed it would otherwise read as days without use.
 /// Some answers of early 2025 call it `result`.
@@ -43,37 +23,16 @@ struct WireBucket<R> {
     results: Vec<R>,
 }
 
-/// Where the next page goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cursor {
-    /// Whether charges are grouped by API key; it must stay the same on all pages.
-    pub(super) by_key: bool,
-    /// The first day that has not been read.
-    pub(super) read_through: Date,
-    /// The provider's own cursor.
-    pub(super) page: String,
-}
+impl<R> Bucket for WireBucket<R> {
+    type Line = R;
 
-impl Cursor {
-    pub(super) fn parse(text: &str) -> Option<Cursor> {
-        let mut parts = text.splitn(3, '|');
-        let by_key = parts.next()? == "by_key";
-        let read_through = parts.next()?.parse().ok()?;
-        Some(Cursor { by_key, read_through, page: parts.next()?.to_owned() })
+    fn period(&self) -> Option<(Timestamp, Timestamp)> {
+        let at = |second| Timestamp::from_second(second).ok();
+        Some((at(self.start_time)?, at(self.end_time)?))
     }
 
-    fn write(&self) -> String {
-        let mode = if self.by_key { "by_key" } else { "plain" };
-        format!("{mode}|{}|{}", self.read_through, self.page)
-    }
-
-    /// The cursor of a request, if it has one.
-    pub(super) fn of(request: &PageRequest) -> Result<Option<Cursor>, ConnectorError> {
-        let Some(text) = &request.cursor else {
-            return Ok(None);
-        };
-        let unreadable = || refuse(request.feed, ErrorKind::BadRequest, "not a cursor of ours");
-        Cursor::parse(text).map(Some).ok_or_else(unreadable)
+    fn lines(self) -> Vec<R> {
+        self.results
     }
 }
 
@@ -83,46 +42,20 @@ pub(super) fn query(
     group_by: &[&str],
     cursor: Option<&Cursor>,
 ) -> Vec<(&'static str, String)> {
-    let (first, last) = window.days();
-    let days = i64::from(first.until(last).map_or(0, |span| span.get_days())).saturating_add(1);
     let mut query = vec![
         ("start_time", window.start.as_second().to_string()),
         ("end_time", window.end.as_second().to_string()),
         ("bucket_width", "1d".to_owned()),
-        ("limit", days.clamp(1, BUCKETS_MAX).to_string()),
+        ("limit", days_of(window, BUCKETS_MAX).to_string()),
     ];
     query.extend(group_by.iter().map(|field| ("group_by[]", (*field).to_owned())));
     query.extend(cursor.map(|cursor| ("page", cursor.page.clone())));
     query
 }
 
-/// A UTC day while its lines are read: what could not be read goes here.
-pub(super) struct Day<'a> {
-    /// The day, whole, whatever the bucket's own bounds.
-    pub(super) window: Window,
-    page: &'a mut Page,
-}
-
-impl Day<'_> {
-    /// A line of which nothing or not all can be read: the day is incomplete.
-    pub(super) fn unreadable(&mut self, what: &str) {
-        self.note(what);
-        incomplete_from(self.page, self.window.start);
-    }
-
-    /// Something that people should know, with the day.
-    pub(super) fn note(&mut self, what: &str) {
-        let day = utc_day(self.window.start);
-        self.page.issues.push(format!("{day}: {what}"));
-    }
-
-    pub(super) fn push(&mut self, charge: Charge<'static>) {
-        self.page.charges.push(charge);
-    }
-}
-
-fn incomplete_from(page: &mut Page, at: Timestamp) {
-    page.complete_through = Some(page.complete_through.map_or(at, |known| known.min(at)));
+/// The cursor of a request, if it has one.
+pub(super) fn cursor_of(request: &PageRequest) -> Result<Option<Cursor>, ConnectorError> {
+    Cursor::of(&DESCRIPTOR, request)
 }
 
 /// Reads a page: `read` takes each line of each day.
@@ -131,130 +64,7 @@ pub(super) fn read_page<'a, R: Deserialize<'a>>(
     request: &PageRequest,
     by_key: bool,
     body: &'a [u8],
-    mut read: impl FnMut(&mut Day<'_>, R),
+    read: impl FnMut(&mut Day<'_>, R),
 ) -> Result<Page, ConnectorError> {
-    let broken = |message: &str| refuse(request.feed, ErrorKind::Malformed, message);
-    let wire: WirePage<R> =
-        serde_json::from_slice(body).map_err(|error| malformed(request.feed, &error))?;
-    let cursor = Cursor::of(request)?;
-    let mut page = Page::default();
-    let mut read_through =
-        cursor.as_ref().map_or(request.window.start, |cursor| day_start(cursor.read_through));
-    let mut is_first = cursor.is_none();
-    for bucket in wire.data {
-        let (day, is_whole) = day_of(bucket.start_time, bucket.end_time)
-            .ok_or_else(|| broken("a bucket is not within one UTC day"))?;
-        if day.start < read_through && !is_first {
-            return Err(broken("a day is there twice, or the days are out of order"));
-        }
-        is_first = false;
-        if let Some(gap) = Window::new(read_through, day.start) {
-            incomplete_from(&mut page, gap.start);
-            page.unanswered.push(gap);
-            page.issues.push(leaves_out(gap));
-        }
-        if !is_whole {
-            incomplete_from(&mut page, day.start);
-        }
-        read_through = day.end;
-        let mut day = Day { window: day, page: &mut page };
-        bucket.results.into_iter().for_each(|line| read(&mut day, line));
-    }
-    if wire.has_more.unwrap_or(wire.next_page.is_some()) {
-        let next = wire.next_page.filter(|page| !page.is_empty());
-        let next = next.ok_or_else(|| broken("there is more, and no word where"))?;
-        let read_through = utc_day(read_through);
-        page.next_cursor = Some(Cursor { by_key, read_through, page: next }.write());
-    } else if let Some(rest) = Window::new(read_through, request.window.end) {
-        incomplete_from(&mut page, rest.start);
-        page.unanswered.push(rest);
-        // The last days may not have begun to be reported; days that are final should have been.
-        let delay = i64::from(DESCRIPTOR.settle_delay_hours).hours();
-        let settled = day_start(utc_day(ctx.now.checked_sub(delay).unwrap_or(Timestamp::MIN)));
-        if let Some(overdue) = Window::new(rest.start, settled.min(rest.end)) {
-            page.issues.push(leaves_out(overdue));
-        }
-    }
-    Ok(page)
-}
-
-fn leaves_out(days: Window) -> String {
-    let (first, last) = days.days();
-    format!("OpenAI's answer leaves out the days from {first} through {last}")
-}
-
-/// The UTC day of a bucket, and whether the bucket is all of it; `None` where it is no part of one
-/// day.
-fn day_of(start_second: i64, end_second: i64) -> Option<(Window, bool)> {
-    let start = Timestamp::from_second(start_second).ok()?;
-    let end = Timestamp::from_second(end_second).ok()?;
-    let day = Window::of_day(utc_day(start));
-    let is_whole = start == day.start && end == day.end;
-    (start < end && end <= day.end).then_some((day, is_whole))
-}
-
-/// A number's text. Quotes are accepted: a provider may start to quote money.
-pub(super) fn number_text(number: &RawValue) -> &str {
-    number.get().trim_matches('"')
-}
-
-/// A count; `Ok(None)` where none is said.
-pub(super) fn count(number: WireNumber<'_>) -> Result<Option<u64>, AmountError> {
-    let Some(number) = number else {
-        return Ok(None);
-    };
-    let quantity = Quantity::parse_rounded(number_text(number))?.femtos();
-    if quantity.rem_euclid(fixed::ONE) != 0 {
-        return Err(AmountError::TooPrecise);
-    }
-    let count = u64::try_from(quantity.div_euclid(fixed::ONE));
-    count.map(Some).map_err(|_| AmountError::OutOfRange)
-}
-
-/// A text that says something.
-pub(super) fn said(text: WireText<'_>) -> Option<Cow<'static, str>> {
-    let text = text.filter(|text| !text.is_empty())?;
-    Some(Cow::Owned(text.into_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_are_filed_under_whole_utc_days() {
-        // The first and second bucket of the answer that OpenAI's cookbook prints.
-        let (day, is_whole) = day_of(1_736_616_660, 1_736_640_000).unwrap();
-        assert_eq!(utc_day(day.start).to_string(), "2025-01-11");
-        assert!(!is_whole);
-        assert_eq!(day_of(1_736_640_000, 1_736_726_400).map(|(_, is_whole)| is_whole), Some(true));
-        for (start, end) in [(10, 10), (10, 9), (86_399, 86_401), (0, i64::MAX), (i64::MIN, 0)] {
-            assert_eq!(day_of(start, end), None, "{start} {end}");
-        }
-    }
-
-    #[test]
-    fn counts_are_whole_and_zero_is_not_unsaid() {
-        let count_of = |text: &str| {
-            let number = RawValue::from_string(text.to_owned()).unwrap();
-            count(Some(&number))
-        };
-        assert_eq!(count(None), Ok(None));
-        assert_eq!(count_of("0"), Ok(Some(0)));
-        assert_eq!(count_of("3.0"), Ok(Some(3)));
-        assert_eq!(count_of("1000000000000000000"), Ok(Some(1_000_000_000_000_000_000)));
-        for bad in ["-1", "1.5", "18446744073709551615", "true", "\"\""] {
-            assert!(count_of(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn cursors_survive_the_way_there_and_back() {
-        let read_through = jiff::civil::date(2025, 12, 6);
-        let cursor = Cursor { by_key: true, read_through, page: "page_AAAA|=".to_owned() };
-        assert_eq!(Cursor::parse(&cursor.write()), Some(cursor));
-        for bad in ["", "by_key", "by_key|soon|page", "by_key|2025-12-06"] {
-            assert_eq!(Cursor::parse(bad), None, "{bad}");
-        }
-    }
+    day_buckets::read_page::<WireBucket<R>>(&DESCRIPTOR, ctx, request, by_key, body, read)
 }
