@@ -106,6 +106,9 @@ pub enum Command {
     EnterBase {
         /// Which policy.
         policy: u128,
+        /// The entry that made it: one that was removed and made again under the same id is
+        /// another, with another past.
+        made_seq: u64,
         /// What each window (of a sliding policy: each bucket) had used before.
         parts: Vec<(WindowNo, i128)>,
     },

@@ -38,7 +38,9 @@ pub fn decide(state: &State, request: &Request) -> Verdict {
         Command::PutPath(put) => state.decide_put_path(put),
         Command::ArchivePath { path, archived } => state.decide_archive(path, *archived),
         Command::CreatePolicy(policy) => state.decide_create_policy(policy),
-        Command::EnterBase { policy, parts } => state.decide_base(*policy, parts),
+        Command::EnterBase { policy, made_seq, parts } => {
+            state.decide_base((*policy, *made_seq), parts)
+        }
         Command::ChangePolicy { policy, change } => state.decide_change_policy(*policy, change),
         Command::RemovePolicy { policy } => state.decide_remove_policy(*policy),
         Command::Configure(settings) => state.decide_configure(settings),

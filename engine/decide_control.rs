@@ -98,9 +98,14 @@ impl State {
         (opened.filter(|_| is_open), attached)
     }
 
-    pub(crate) fn decide_base(&self, policy: u128, parts: &[(WindowNo, i128)]) -> Chosen {
+    pub(crate) fn decide_base(
+        &self,
+        (policy, made_seq): (u128, u64),
+        parts: &[(WindowNo, i128)],
+    ) -> Chosen {
         let number = self.policy_number(policy).ok_or(Refusal::NotFound)?;
-        let Some(found) = self.policy(number).filter(|policy| policy.opening) else {
+        let is_meant = |found: &&Policy| found.opening && found.made_seq == made_seq;
+        let Some(found) = self.policy(number).filter(is_meant) else {
             return Ok(None);
         };
         let mut crossed: Vec<Crossed> = vec![];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::command::{PolicyNo, WindowNo};
+use engine::policy::Policy;
 use engine::{Command, Request};
 use store::facts::IdRunRecord;
 use tokio::time::Instant;
@@ -23,8 +24,8 @@ use crate::snapshot::put_snapshot;
 /// Upkeep of one shard.
 pub(crate) struct Upkeep {
     live: Arc<Live>,
-    /// Policies whose past is being entered.
-    entered: BTreeSet<u128>,
+    /// Policies whose past is being entered, each with the entry that made it.
+    entered: BTreeSet<(u128, u64)>,
     sums: SumBlocks,
     snapshot_seq: Option<u64>,
     /// How many decisions the state had followed at that snapshot.
@@ -57,13 +58,15 @@ impl Upkeep {
     /// the entry that made the policy, so the blocks up to it are exactly what came before.
     async fn enter_bases(&mut self, shadow: &Loaded) -> Result<(), ShardError> {
         let opening = shadow.state.policies().filter(|(_, policy)| policy.opening);
-        let opening: Vec<_> = opening.map(|(number, policy)| (number, policy.record.id)).collect();
-        for (number, id) in opening {
-            if !self.entered.insert(id) {
+        let which =
+            |(number, policy): (PolicyNo, &Policy)| (number, policy.record.id, policy.made_seq);
+        let opening: Vec<_> = opening.map(which).collect();
+        for (number, policy, made_seq) in opening {
+            if !self.entered.insert((policy, made_seq)) {
                 continue;
             }
             let parts = self.base(number, shadow).await?;
-            let command = Command::EnterBase { policy: id, parts };
+            let command = Command::EnterBase { policy, made_seq, parts };
             let live = Arc::clone(&self.live);
             let request = Request { once: None, actor: vec![], command };
             tokio::spawn(async move { enter(&live, request).await });

@@ -146,8 +146,9 @@ impl Journal {
                     mine.map(|booked| booked.measures.of(policy.record.unit)).sum()
                 };
                 let parts = window.map(|open| (open.number, used(open.start, open.end)));
-                let policy = policy.record.id;
-                let command = Command::EnterBase { policy, parts: parts.into_iter().collect() };
+                let (policy, made_seq) = (policy.record.id, policy.made_seq);
+                let parts = parts.into_iter().collect();
+                let command = Command::EnterBase { policy, made_seq, parts };
                 Request { once: None, actor: vec![], command }
             })
             .collect();

@@ -85,6 +85,12 @@ impl Said {
 }
 
 impl Stage {
+    /// The entry that made a policy; 0 where there is none.
+    fn made_seq(&self, policy: u128) -> u64 {
+        let number = self.state.policy_number(policy);
+        number.and_then(|number| self.state.policy(number)).map_or(0, |found| found.made_seq)
+    }
+
     pub(crate) fn set_time(&mut self, time: i64) {
         self.time = time;
     }
@@ -171,7 +177,8 @@ impl Stage {
         }
         if words[0] == "cap" && heard.answer == "done" && !said.marks.contains_key("opening") {
             let policy = u128::try_from(self.caps.len()).unwrap();
-            self.ask_one(Command::EnterBase { policy, parts: vec![] });
+            let made_seq = self.made_seq(policy);
+            self.ask_one(Command::EnterBase { policy, made_seq, parts: vec![] });
         }
         heard
     }
@@ -238,7 +245,8 @@ impl Stage {
                 let (number, cap) = self.cap(&name);
                 assert!(self.state.policy(number).is_some());
                 let amount = words::amount(&said.amounts[0].0, cap.record.unit);
-                Command::EnterBase { policy: cap.record.id, parts: vec![(0, amount)] }
+                let (policy, parts) = (cap.record.id, vec![(0, amount)]);
+                Command::EnterBase { policy, made_seq: self.made_seq(policy), parts }
             }
             "limit" | "mode" | "alerts" | "remove" => self.change(words),
             _ => self.arrange(words),

@@ -101,7 +101,7 @@ fn commands() -> Vec<Command> {
     all.push(Command::Reserve(reserve(20, "acme/chat/early", 1)));
     all.extend(policies());
     all.extend([
-        Command::EnterBase { policy: 1, parts: vec![(0, 70_000_000_000_000_000)] },
+        Command::EnterBase { policy: 1, made_seq: 1, parts: vec![(0, 70_000_000_000_000_000)] },
         Command::Track(event(NOW - SECOND, "acme/chat/new", 4)),
         Command::Track(event(NOW - 50 * HOUR, "acme/chat", 2)),
         Command::Reserve(reserve(21, "acme/chat", 3)),

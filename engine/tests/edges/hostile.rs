@@ -43,6 +43,26 @@ fn the_largest_amounts_add_up_to_no_overflow() {
     }
 }
 
+/// A creation that is repeated after somebody has removed the policy makes it under the same id.
+#[test]
+fn a_base_is_not_entered_for_a_policy_that_was_made_again() {
+    let mut state = State::default();
+    state.begin(NOW);
+    ask(&mut state, Command::Track(event(NOW, "a", 1)));
+    let create = Command::CreatePolicy(policy(1, "a", Window::Total));
+    ask(&mut state, create.clone());
+    state.keep(1, 0);
+    state.begin(NOW);
+    ask(&mut state, Command::RemovePolicy { policy: 1 });
+    ask(&mut state, create);
+    state.keep(2, 0);
+    state.begin(NOW);
+    let enter = |made_seq| Command::EnterBase { policy: 1, made_seq, parts: vec![(0, 7)] };
+    assert_eq!(ask(&mut state, enter(1)), Verdict::Unchanged);
+    assert!(matches!(ask(&mut state, enter(2)), Verdict::Write(_)));
+    assert_eq!(ask(&mut state, enter(2)), Verdict::Unchanged, "entered once");
+}
+
 #[test]
 fn what_is_no_amount_is_refused() {
     let mut state = State::default();

@@ -231,7 +231,7 @@ fn base(run: &Run, dice: &mut Dice<'_>) -> Command {
         Some(_) => vec![(0, amount)],
         None => vec![],
     };
-    Command::EnterBase { policy, parts }
+    Command::EnterBase { policy, made_seq: run.made_seq(policy), parts }
 }
 
 fn configure(run: &Run, dice: &mut Dice<'_>) -> Command {

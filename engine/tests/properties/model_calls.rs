@@ -43,7 +43,7 @@ impl Model {
                 }
             },
             Command::CreatePolicy(record) => self.create(record),
-            Command::EnterBase { policy, parts } => self.enter_base(*policy, parts),
+            Command::EnterBase { policy, parts, .. } => self.enter_base(*policy, parts),
             Command::ChangePolicy { policy, change } => self.change(*policy, change),
             Command::RemovePolicy { policy } => match self.policy(*policy) {
                 Some(found) => {

@@ -50,6 +50,12 @@ impl Default for Run {
 }
 
 impl Run {
+    /// The entry that made a policy; 0 where there is none.
+    pub(crate) fn made_seq(&self, policy: u128) -> u64 {
+        let number = self.state.policy_number(policy);
+        number.and_then(|number| self.state.policy(number)).map_or(0, |found| found.made_seq)
+    }
+
     pub(crate) fn time(&self) -> i64 {
         self.state.time()
     }
